@@ -1,0 +1,134 @@
+"""Schedules made of schedules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+
+from flax_sched import numerics
+from flax_sched.curves import Curve
+from flax_sched.numerics import number
+from flax_sched.schedule import Schedule
+
+
+class Shift(Schedule):
+  """A schedule that starts late: schedule(n - begin), held before.
+
+  Attributes:
+    schedule: the schedule.
+    begin: the step at which it starts.
+  """
+
+  schedule: Schedule
+  begin: Any
+
+  def value(self, count: Any) -> Any:
+    return self.schedule.value(numerics.after(count, self.begin))
+
+
+class Join(Schedule):
+  """One schedule after another, each counting from its own start.
+
+  `schedules[0]` holds before `boundaries[0]`, and so on; the last one holds
+  from the last boundary on. A schedule never sees a count outside its own part.
+
+  On the device, the schedules of one kind are evaluated together: their
+  parameters become a table, looked up by the part that the count is in. So the
+  program grows with the number of kinds, not with the number of schedules.
+
+  Attributes:
+    schedules: k + 1 schedules.
+    boundaries: k increasing steps, int32 of shape (k,).
+  """
+
+  schedules: tuple[Schedule, ...]
+  boundaries: Any
+
+  def value(self, count: Any) -> Any:
+    index = numerics.segment(self.boundaries, count)
+    starts = numerics.prepend_zero(self.boundaries)
+    on_host = all(map(numerics.is_host, jax.tree_util.tree_leaves(self)))
+    if on_host and numerics.is_host(count):
+      return self._value_on_host(count, index, starts)
+    ends = numerics.append_end(self.boundaries)
+    result = None
+    for members in _kinds(self.schedules):
+      if len(members) == 1:
+        schedule, i = self.schedules[members[0]], members[0]
+        local = numerics.within(count, starts[i], ends[i])
+        value, mine = schedule.value(local), index == i
+      else:
+        rank = np.searchsorted(members, np.arange(len(self.schedules)))
+        rank = jnp.asarray(np.minimum(rank, len(members) - 1), np.int32)[index]
+        part = jnp.asarray(members, np.int32)[rank]
+        local = numerics.within(
+          count, numerics.look_up(starts, part), numerics.look_up(ends, part)
+        )
+        table = _stack([self.schedules[i] for i in members])
+        value, mine = _look_up_and_evaluate(table, rank, local), index == part
+      value = number(value)
+      result = value if result is None else numerics.where(mine, value, result)
+    return result
+
+  def _value_on_host(self, count: Any, index: Any, starts: Any) -> Any:
+    if np.ndim(count) == 0:
+      return self.schedules[index].value(numerics.after(count, starts[index]))
+    result = np.empty(count.shape, np.float64)
+    for i in np.unique(index):
+      mine = index == i
+      local = numerics.after(count[mine], starts[i])
+      result[mine] = self.schedules[i].value(local)
+    return result
+
+
+def _kinds(schedules: tuple[Schedule, ...]) -> list[list[int]]:
+  """The schedules' positions, grouped by what one evaluation can serve."""
+  kinds: dict[Any, list[int]] = {}
+  for i, schedule in enumerate(schedules):
+    leaves, treedef = jax.tree_util.tree_flatten(schedule)
+    shapes = tuple((np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
+    kinds.setdefault((treedef, shapes), []).append(i)
+  return list(kinds.values())
+
+
+def _stack(schedules: list[Schedule]) -> Schedule:
+  """One schedule whose leaves have a leading axis: the schedules' own."""
+
+  def stack(*leaves: Any) -> Any:
+    on_host = all(map(numerics.is_host, leaves))
+    return jnp.asarray(np.stack(leaves)) if on_host else jnp.stack(leaves)
+
+  return jax.tree_util.tree_map(stack, *schedules)
+
+
+def _look_up_and_evaluate(table: Schedule, rank: Any, count: Any) -> Any:
+  def evaluate(rank: Any, count: Any) -> Any:
+    schedule = jax.tree_util.tree_map(lambda leaf: leaf[rank], table)
+    return number(schedule.value(count))
+
+  for _ in range(count.ndim):
+    evaluate = jax.vmap(evaluate)
+  return evaluate(rank, count)
+
+
+class WarmRestarts(Schedule):
+  """A curve that starts again and again: SGDR.
+
+  Cycle i lasts period * t_mult**i steps, and the curve is stretched to fill it.
+
+  Attributes:
+    curve: what each cycle goes through.
+    period: the length of the first cycle, in steps.
+    t_mult: each cycle is this many times as long as the one before; at least 1.
+  """
+
+  curve: Curve
+  period: Any
+  t_mult: Any
+
+  def value(self, count: Any) -> Any:
+    done, remaining = numerics.cycle(count, self.period, number(self.t_mult))
+    return self.curve.between(done, remaining)

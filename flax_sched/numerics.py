@@ -1,0 +1,580 @@
+"""Exact arithmetic for schedule values, on the host and on the device.
+
+A schedule's formula is written once, in numbers that carry about twice the
+precision of the float32 that it returns:
+
+- on the host (Python and NumPy numbers) those numbers are `numpy.float64`;
+- on the device (JAX arrays and tracers) they are `TwoFloat`: the unevaluated
+  sum of two float32, since accelerators have no fast float64 and JAX turns it
+  off by default.
+
+`number` lifts a schedule's parameter into that arithmetic, the functions below
+accept either kind, and `to_float32` rounds once, at the end.
+
+Three rules keep a `TwoFloat` exact inside XLA, which keeps neither parentheses
+nor roundings sacred:
+
+1. XLA folds constants across additions, `(x + c) - c` becoming `x`. So every
+   constant enters through `lax.optimization_barrier`, which costs nothing at
+   run time.
+2. Compilers contract `a * b + c` into one fused operation, so the product that
+   one use sees need not be the product that another use sees. So products that
+   matter are made of 12-bit halves, which are exact either way.
+3. Step counts stay integers until the one division; a float32 cannot hold odd
+   numbers above 2**24.
+
+Source: M. Joldes, J.-M. Muller, V. Popescu, "Tight and rigorous error bounds
+for basic building blocks of double-word arithmetic", ACM TOMS 44(2), 2017.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import jax
+from flax import struct
+from jax import lax
+from jax import numpy as jnp
+import numpy as np
+
+MAX_COUNT = 2**31 - 1
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
+
+_LN2 = math.log(2)
+
+Number: TypeAlias = Any  # np.float64 (host) or TwoFloat (device)
+
+
+def is_host(x: Any) -> bool:
+  """Whether `x` is a Python or NumPy value, to be computed without JAX."""
+  return isinstance(x, (int, float, np.ndarray, np.generic))
+
+
+def _f32(x: Any) -> jax.Array:
+  return lax.convert_element_type(x, np.dtype(np.float32))
+
+
+# ---------------------------------------------------------------------------
+# Error-free transformations: pairs (rounded result, its exact rounding error).
+
+
+def _fast_two_sum(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Exact a + b where |a| >= |b| or a == 0."""
+  s = a + b
+  return s, b - (s - a)
+
+
+def _two_sum(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Exact a + b."""
+  s = a + b
+  bb = s - a
+  return s, (a - (s - bb)) + (b - bb)
+
+
+def _halves(a: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """a as a sum of two float32 of at most 12 significant bits each."""
+  bits = lax.bitcast_convert_type(a, np.dtype(np.int32))
+  hi = lax.bitcast_convert_type(bits & np.int32(-4096), np.dtype(np.float32))
+  return hi, a - hi
+
+
+def _two_product(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Exact a * b, by products of halves (rule 2)."""
+  a1, a2 = _halves(a)
+  b1, b2 = _halves(b)
+  p, e1 = _fast_two_sum(a1 * b1, a1 * b2)
+  p, e2 = _two_sum(p, a2 * b1)
+  e = (e1 + e2) + a2 * b2
+  return _fast_two_sum(p, e)
+
+
+@struct.dataclass
+class TwoFloat:
+  """The unevaluated sum `hi + lo` of two float32, |lo| <= ulp(hi) / 2.
+
+  Attributes:
+    hi: float32 of any shape, the value rounded to float32.
+    lo: float32 of the same shape, what the rounding left.
+  """
+
+  # NumPy scalars on the left of an operator must hand it to this class.
+  __array_ufunc__ = None
+
+  hi: jax.Array
+  lo: jax.Array
+
+  def __add__(self, other: Any) -> TwoFloat:
+    y = _two_float(other)
+    s, e = _two_sum(self.hi, y.hi)
+    t, f = _two_sum(self.lo, y.lo)
+    s, e = _fast_two_sum(s, e + t)
+    return TwoFloat(*_fast_two_sum(s, e + f))
+
+  def __neg__(self) -> TwoFloat:
+    return TwoFloat(-self.hi, -self.lo)
+
+  def __sub__(self, other: Any) -> TwoFloat:
+    return self + (-_two_float(other))
+
+  def __rsub__(self, other: Any) -> TwoFloat:
+    return _two_float(other) + (-self)
+
+  def __mul__(self, other: Any) -> TwoFloat:
+    y = _two_float(other)
+    p, e = _two_product(self.hi, y.hi)
+    return TwoFloat(*_fast_two_sum(p, e + (self.hi * y.lo + self.lo * y.hi)))
+
+  def __truediv__(self, other: Any) -> TwoFloat:
+    y = _two_float(other)
+    q = self.hi / y.hi
+    rest = self - y * TwoFloat(q, jnp.zeros_like(q))
+    return TwoFloat(*_fast_two_sum(q, rest.hi / y.hi))
+
+  def __rtruediv__(self, other: Any) -> TwoFloat:
+    return _two_float(other) / self
+
+  __radd__ = __add__
+  __rmul__ = __mul__
+
+
+def _constant(x: float | np.ndarray) -> TwoFloat:
+  """A host number as two opaque float32 (rule 1)."""
+  hi = np.asarray(x, np.float64).astype(np.float32)
+  lo = (np.asarray(x, np.float64) - hi).astype(np.float32)
+  return TwoFloat(*lax.optimization_barrier((jnp.asarray(hi), jnp.asarray(lo))))
+
+
+def _two_float(x: Any) -> TwoFloat:
+  """Any number as a TwoFloat; integers and host numbers keep every bit."""
+  if isinstance(x, TwoFloat):
+    return x
+  if is_host(x):
+    return _constant(x)
+  if jnp.issubdtype(x.dtype, jnp.integer):
+    x = lax.convert_element_type(x, np.dtype(np.int32))
+    high = _f32(x >> 16) * np.float32(65536)
+    return TwoFloat(*_fast_two_sum(high, _f32(x & np.int32(0xFFFF))))
+  # A traced parameter may still be a constant for XLA.
+  x = lax.optimization_barrier(_f32(x))
+  return TwoFloat(x, jnp.zeros_like(x))
+
+
+# ---------------------------------------------------------------------------
+# The arithmetic that formulas are written in. Each function takes host numbers
+# (float64) or device numbers (TwoFloat, integer arrays).
+
+
+def number(parameter: Any) -> Number:
+  """A schedule's parameter, or an integer count, as a number to compute with.
+
+  Python floats are rounded to float32 first: a parameter is the same number
+  whether it is a Python float, a NumPy float32 or an array on the device.
+
+  Args:
+    parameter: a number or an array of numbers, of any shape. What is already a
+      number of this arithmetic is returned as it is.
+
+  Returns:
+    `numpy.float64` on the host, `TwoFloat` on the device.
+  """
+  if not is_host(parameter):
+    return _two_float(parameter)
+  if type(parameter) is float:
+    parameter = np.float32(parameter)
+  return np.float64(parameter)
+
+
+def _is_integer(x: Any) -> bool:
+  return not isinstance(x, TwoFloat) and np.issubdtype(x.dtype, np.integer)
+
+
+def as_count(count: Any, caller: str) -> Any:
+  """A step count as non-negative integers: int64 on the host, else int32.
+
+  Args:
+    count: an integer, or an integer array of any shape. Counts before 0 read
+      as 0, device counts beyond 2**31 - 1 as 2**31 - 1.
+    caller: the function to name in the error.
+
+  Raises:
+    TypeError: if `count` is not an integer.
+  """
+  dtype = getattr(count, 'dtype', None)
+  if type(count) is int:
+    return np.int64(min(max(count, 0), 2**62))
+  if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
+    raise TypeError(
+      f'{caller}: count must be an integer or an integer array, got '
+      f'{count!r}. Pass the number of completed updates; convert a float with '
+      'int(count) or count.astype(int).'
+    )
+  if is_host(count):
+    return np.minimum(np.maximum(count, 0), 2**62).astype(np.int64)
+  limits = np.iinfo(dtype)
+  low, high = max(limits.min, 0), min(limits.max, MAX_COUNT)
+  clipped = lax.clamp(dtype.type(low), count, dtype.type(high))
+  return lax.convert_element_type(clipped, np.dtype(np.int32))
+
+
+def span(count: Any, steps: Any) -> tuple[Any, Any]:
+  """How much of a span of `steps` is done at `count`, and how much remains.
+
+  Args:
+    count: a count, from `as_count`.
+    steps: the span's length: an integer, or beyond int32 a float. A span of no
+      length counts as one of 1, so that what is not selected stays finite.
+
+  Returns:
+    (done, remaining), both >= 0: integers, or numbers for a float length.
+  """
+  if is_host(count) and is_host(steps):
+    whole = np.maximum(steps, 1).astype(np.int64)
+    done = np.minimum(count, whole)
+    return done, whole - done
+  if np.issubdtype(steps.dtype, np.floating):
+    whole, done = number(steps), number(count)
+    done = minimum(done, whole)
+    return done, whole - done
+  whole = jnp.maximum(jnp.asarray(steps, np.int32), np.int32(1))
+  done = jnp.minimum(jnp.asarray(count, np.int32), whole)
+  return done, whole - done
+
+
+def after(count: Any, start: Any) -> Any:
+  """The count of a schedule that begins at `start`: count - start, at least 0."""
+  if is_host(count) and is_host(start):
+    return np.maximum(count - np.int64(start), 0)
+  count, start = jnp.asarray(count, np.int32), jnp.asarray(start, np.int32)
+  return jnp.maximum(count - start, np.int32(0))
+
+
+def to_float32(x: Any) -> Any:
+  """Rounds a number, once, to the float32 that a schedule returns.
+
+  Values beyond the float32 range become the largest float32, so that a curve
+  that grows for ever stays finite.
+  """
+  if is_host(x):
+    x = np.minimum(np.maximum(x, -MAX_FLOAT32), MAX_FLOAT32)
+    return x.astype(np.float32)
+  if isinstance(x, TwoFloat):
+    x = x.hi + x.lo
+  return jnp.clip(_f32(x), -MAX_FLOAT32, MAX_FLOAT32)
+
+
+def where(condition: Any, x: Any, y: Any) -> Number:
+  """Elementwise choice between two numbers."""
+  if is_host(condition) and is_host(x) and is_host(y):
+    if np.ndim(condition) == 0 and np.ndim(x) == 0 and np.ndim(y) == 0:
+      return x if condition else y
+    return np.where(condition, x, y)
+  x, y = _two_float(x), _two_float(y)
+  return TwoFloat(
+    jnp.where(condition, x.hi, y.hi), jnp.where(condition, x.lo, y.lo)
+  )
+
+
+def less(x: Any, y: Any) -> Any:
+  """Elementwise x < y, exactly."""
+  if is_host(x) and is_host(y):
+    return x < y
+  x, y = _two_float(x), _two_float(y)
+  return (x.hi < y.hi) | ((x.hi == y.hi) & (x.lo < y.lo))
+
+
+def minimum(x: Any, y: Any) -> Number:
+  """The smaller of two numbers."""
+  if is_host(x) and is_host(y):
+    return np.minimum(x, y)
+  return where(less(y, x), y, x)
+
+
+def maximum(x: Any, y: Any) -> Number:
+  """The larger of two numbers."""
+  if is_host(x) and is_host(y):
+    return np.maximum(x, y)
+  return where(less(x, y), y, x)
+
+
+def absolute(x: Number) -> Number:
+  """|x|."""
+  if is_host(x):
+    return np.abs(x)
+  return where(x.hi < 0, -x, x)
+
+
+def sqrt(x: Number) -> Number:
+  """The square root of x >= 0, with a finite (zero) gradient at 0."""
+  if is_host(x):
+    return np.sqrt(x)
+  positive = x.hi > 0
+  x = where(positive, x, 1.0)
+  root = lax.sqrt(x.hi)
+  rest = x - TwoFloat(*_two_product(root, root))
+  root = TwoFloat(*_fast_two_sum(root, rest.hi / (root + root)))
+  return where(positive, root, 0.0)
+
+
+def _polynomial(x: TwoFloat, coefficients: list[float], exact: int) -> TwoFloat:
+  """c0 + x (c1 + x (c2 + ...)): the first `exact` terms to full precision.
+
+  The rest is computed in float32: by then it is too small a part to matter.
+  """
+  rest = jnp.full_like(x.hi, coefficients[-1])
+  for c in coefficients[-2 : exact - 1 : -1]:
+    rest = np.float32(c) + x.hi * rest
+  result = TwoFloat(*_two_product(x.hi, rest))
+  for c in coefficients[exact - 1 : 0 : -1]:
+    result = (result + c) * x
+  return result + coefficients[0]
+
+
+# log((1+s)/(1-s)) / (2 s ln 2) in powers of s**2, for |s| <= 0.1716.
+_LOG2 = [2 / ((2 * k + 1) * math.log(2)) for k in range(10)]
+# (2**(f/4) - 1) / f in powers of f, for |f| <= 1/2.
+_EXP2 = [(math.log(2) / 4) ** k / math.factorial(k) for k in range(1, 11)]
+# sin(pi z / 2)**2 / z**2 in powers of z**2, for |z| <= 1/2.
+_SIN2 = [
+  (-1) ** (k + 1) * math.pi ** (2 * k) / (2 * math.factorial(2 * k))
+  for k in range(1, 11)
+]
+
+
+def _power_of_two(k: jax.Array) -> jax.Array:
+  """2**k as a float32, for integers -126 <= k <= 127."""
+  return lax.bitcast_convert_type((k + 127) << 23, np.dtype(np.float32))
+
+
+def log2_ratio(a: Number, b: Number, difference: Number) -> Number:
+  """log2(a / b) for a, b > 0, to full relative precision also where a ~ b.
+
+  `1 - (1 - c/T)**p` keeps its first digits at c = 1 only if the logarithm of
+  `(T - c) / T` does; hence the exact `difference`, b - a.
+  """
+  if is_host(a) and is_host(b) and is_host(difference):
+    near = 2 * difference < b
+    close = np.log1p(-where(near, difference, 0.0) / b) / _LN2
+    return where(near, close, np.log2(a / b))
+  a, b = _two_float(a), _two_float(b)
+  # a/b = m * 2**k with sqrt(1/2) <= m < sqrt(2); s = (m - 1) / (m + 1).
+  bits = lax.bitcast_convert_type(a.hi / b.hi, np.dtype(np.int32))
+  k = (bits - np.int32(0x3F3504F3)) >> 23
+  half = k >> 1  # two factors, each in the range of float32
+  scale = _power_of_two(half), _power_of_two(k - half)
+  b = TwoFloat(b.hi * scale[0] * scale[1], b.lo * scale[0] * scale[1])
+  s = where(k == 0, -difference, a - b) / (a + b)
+  return s * _polynomial(s * s, _LOG2, exact=5) + k
+
+
+def log2(x: Number) -> Number:
+  """log2(x) for x > 0, to full relative precision also where x ~ 1."""
+  return log2_ratio(x, np.float64(1.0), 1.0 - x)
+
+
+def scaled_exp2(
+  factor: Number, x: Number, *, minus_one: bool = False
+) -> Number:
+  """factor * 2**x, or factor * (2**x - 1) to full relative precision at x ~ 0.
+
+  The factor comes last, so that neither a vanishing nor a huge power loses
+  digits that the product would have; what leaves the float32 range becomes 0
+  or the largest float32.
+  """
+  if is_host(factor) and is_host(x):
+    x = np.minimum(np.maximum(x, -2000.0), 900.0)
+    return factor * (np.expm1(x * _LN2) if minus_one else np.exp2(x))
+  x = minimum(maximum(x, -400.0), 400.0)
+  nearest = lax.round(x.hi, lax.RoundingMethod.TO_NEAREST_EVEN)
+  f = x - TwoFloat(nearest, jnp.zeros_like(nearest))
+  u = f * _polynomial(f, _EXP2, exact=5)  # 2**(f/4) - 1
+  for _ in range(2):  # (1 + u)**2 - 1
+    u = TwoFloat(u.hi * 2, u.lo * 2) + u * u
+  k = lax.convert_element_type(nearest, np.dtype(np.int32))
+  factor = _two_float(factor)
+  product = factor * (u + 1.0)
+  thirds = k // 4  # four factors, each in the range of float32
+  hi, lo = product.hi, product.lo
+  for part in (thirds, thirds, thirds, k - 3 * thirds):
+    power = _power_of_two(part)
+    hi, lo = hi * power, lo * power
+  hi = jnp.clip(hi, -MAX_FLOAT32, MAX_FLOAT32)
+  product = TwoFloat(hi, jnp.where(jnp.abs(hi) < MAX_FLOAT32, lo, 0.0))
+  if not minus_one:
+    return product
+  return where(k == 0, factor * u, product - factor)
+
+
+def power(part: Any, rest: Any, exponent: Number) -> tuple[Number, Number]:
+  """w = (rest / (part + rest))**exponent and 1 - w, both to full precision.
+
+  Args:
+    part: an integer or a number >= 0.
+    rest: likewise; not both are 0.
+    exponent: a number > 0.
+
+  Returns:
+    The pair (w, 1 - w); (0, 1) where `rest` is 0, with finite gradients.
+  """
+  part, rest = number(part), number(rest)
+  positive, whole = less(0.0, rest), part + rest
+  base = where(positive, rest, whole)
+  difference = where(positive, part, 0.0)
+  log = exponent * log2_ratio(base, whole, difference)
+  one = np.float64(1.0)
+  return (
+    where(positive, scaled_exp2(one, log), 0.0),
+    where(positive, -scaled_exp2(one, log, minus_one=True), 1.0),
+  )
+
+
+def cosine_weights(part: Any, rest: Any) -> tuple[Number, Number]:
+  """cos**2 and sin**2 of a quarter turn times part / (part + rest).
+
+  Both keep full relative precision at both ends: the smaller is computed from
+  whichever of `part` and `rest` is smaller, as sin**2 of at most an eighth of
+  a turn.
+
+  Args:
+    part: what is done, an integer or a number >= 0.
+    rest: what remains, likewise; not both are 0.
+
+  Returns:
+    The pair (cos**2, sin**2), which falls from (1, 0) to (0, 1).
+  """
+  part, rest = number(part), number(rest)
+  early = less(part, rest)
+  z = where(early, part, rest) / (part + rest)
+  if is_host(z):
+    small = np.sin(z * (np.pi / 2)) ** 2
+  else:
+    y = z * z
+    small = y * _polynomial(y, _SIN2, exact=6)
+  large = 1.0 - small
+  return where(early, large, small), where(early, small, large)
+
+
+def mix(a: Number, b: Number, part: Any, rest: Any) -> Number:
+  """(a * rest + b * part) / (part + rest), exact even where it crosses zero.
+
+  Integers are split in two, so that each product is exact before the sum.
+  """
+  whole = number(part) + number(rest)
+  if not (_is_integer(part) and _is_integer(rest)):
+    return (a * number(rest) + b * number(part)) / whole
+  high = a * number(rest >> 16) + b * number(part >> 16)
+  low = a * number(rest & 0xFFFF) + b * number(part & 0xFFFF)
+  return (high * 65536.0 + low) / whole
+
+
+def look_up(table: Any, index: Any) -> Any:
+  """table[index], for a table of integers or numbers and any shape of index."""
+  if is_host(table):
+    table = np.asarray(table)
+    if is_host(index):
+      return table[index]
+    if table.dtype == np.float64:
+      table = _constant(table)
+  if isinstance(table, TwoFloat):
+    return TwoFloat(table.hi[index], table.lo[index])
+  return jnp.asarray(table)[index]
+
+
+# Comparing a count with every boundary is one fused loop; beyond this many
+# comparisons a binary search is cheaper.
+_MAX_COMPARISONS = 2**22
+
+
+def segment(boundaries: Any, count: Any) -> Any:
+  """How many of the increasing `boundaries` are <= count (count's shape)."""
+  if is_host(boundaries) and is_host(count):
+    return np.searchsorted(boundaries, count, side='right')
+  boundaries, count = jnp.asarray(boundaries), jnp.asarray(count)
+  few = count.size * boundaries.size <= _MAX_COMPARISONS
+  return jnp.searchsorted(
+    boundaries, count, side='right', method='compare_all' if few else 'scan'
+  )
+
+
+
+def clip_index(index: Any, last: int) -> Any:
+  """index, at most `last`."""
+  return np.minimum(index, last) if is_host(index) else jnp.minimum(index, last)
+
+
+def prepend_zero(boundaries: Any) -> Any:
+  """The starts of the parts that `boundaries` divide the counts into."""
+  if is_host(boundaries):
+    return np.concatenate([np.zeros(1, np.int32), boundaries])
+  return jnp.concatenate([jnp.zeros(1, np.int32), boundaries])
+
+
+def append_end(boundaries: Any) -> Any:
+  """The ends of the parts that `boundaries` divide the counts into."""
+  end = np.full(1, MAX_COUNT, np.int32)
+  if is_host(boundaries):
+    return np.concatenate([boundaries, end])
+  return jnp.concatenate([boundaries, end])
+
+
+def within(count: Any, start: Any, end: Any) -> Any:
+  """The count inside a part: from 0 at `start` to its length at `end`."""
+  count = jnp.asarray(count, np.int32)
+  start, end = jnp.asarray(start, np.int32), jnp.asarray(end, np.int32)
+  return jnp.clip(count, start, end) - start
+
+
+def floor_divide(count: Any, steps: Any) -> Any:
+  """How many whole spans of `steps` are done."""
+  if is_host(count) and is_host(steps):
+    return count // np.int64(steps)
+  if np.issubdtype(steps.dtype, np.floating):  # longer than any device count
+    return jnp.zeros_like(jnp.asarray(count, np.int32))
+  steps = jnp.maximum(jnp.asarray(steps, np.int32), np.int32(1))
+  return jnp.asarray(count, np.int32) // steps
+
+
+def cycle(count: Any, period: Any, growth: Number) -> tuple[Number, Number]:
+  """What is done and what remains of the cycle that the count is in.
+
+  Cycle i lasts period * growth**i; it starts at the sum of those before it,
+  period * (growth**i - 1) / (growth - 1).
+
+  Args:
+    count: a count, from `as_count`.
+    period: the first cycle's length, an integer.
+    growth: at least 1.
+
+  Returns:
+    (done, remaining), numbers >= 0.
+  """
+  turns = floor_divide(count, period)
+  even = number(count) - number(turns) * number(period)
+  grows = less(1.0, growth)
+  growth = where(grows, growth, 2.0)
+  more, first, log = growth - 1.0, number(period), log2(growth)
+
+  def start(i: Number) -> Number:
+    total = scaled_exp2(first, i * log, minus_one=True) / more
+    # A boundary that is a whole number of steps must not miss it by a rounding.
+    return total * (1 - 2.0**-38)
+
+  n = number(count)
+  index = floor(log2(n * more / first + 1.0) / log + 0.5)
+  index = where(less(n, start(index)), index - 1.0, index)
+  done = maximum(n - start(index), 0.0)
+  length = scaled_exp2(first, index * log)
+  done = minimum(done, length)
+  return (
+    where(grows, done, even),
+    where(grows, length - done, first - even),
+  )
+
+
+def floor(x: Number) -> Number:
+  """The largest integer <= x, for |x| < 2**24."""
+  if is_host(x):
+    return np.floor(x)
+  whole = lax.floor(x.hi)
+  whole = jnp.where((whole == x.hi) & (x.lo < 0), whole - 1, whole)
+  return TwoFloat(whole, jnp.zeros_like(whole))

@@ -1,0 +1,192 @@
+"""The `Schedule` class, and the two simplest schedules."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+from flax import struct
+import jax
+from jax import numpy as jnp
+import numpy as np
+
+from flax_sched import arguments
+from flax_sched import numerics
+
+
+class Schedule(struct.PyTreeNode, abc.ABC):
+  """A hyperparameter as a function of the number of completed updates.
+
+  A schedule is a frozen dataclass and a pytree whose numbers are its leaves:
+  Orbax saves it, `jax.sharding` places it, `jax.vmap` batches it, `jax.grad`
+  differentiates it, and a number changes without recompiling. It pickles,
+  compares and hashes by content, so that `jax.jit(schedule)` works too.
+
+  To write one, subclass it, declare the parameters and define `value`:
+
+  >>> import jax.numpy as jnp
+  >>> import flax_sched as fs
+  >>> from flax_sched import numerics
+  >>> class InverseSqrt(fs.Schedule):
+  ...   init_value: float
+  ...   timescale: int
+  ...
+  ...   def value(self, count):
+  ...     ratio = 1 + numerics.number(count) / numerics.number(self.timescale)
+  ...     return numerics.number(self.init_value) / numerics.sqrt(ratio)
+  >>> InverseSqrt(init_value=0.5, timescale=10)(30)
+  np.float32(0.25)
+
+  Subclasses are final: to vary a schedule, wrap it. Parameters are
+  keyword-only; a parameter that is not a number (a name, a function) is
+  declared with `flax.struct.field(pytree_node=False)` and must be hashable.
+  """
+
+  def __init_subclass__(cls, **kwargs: Any) -> None:
+    # Content equality below serves arrays too, which the one that dataclasses
+    # generate does not.
+    super().__init_subclass__(kw_only=True, eq=False, repr=False, **kwargs)
+
+  @abc.abstractmethod
+  def value(self, count: Any) -> Any:
+    """The formula, in the arithmetic of `flax_sched.numerics`.
+
+    Args:
+      count: completed updates: non-negative integers of any shape, NumPy int64
+        on the host, int32 on the device.
+
+    Returns:
+      The value at each count: a number of `flax_sched.numerics`, or a plain
+      NumPy or JAX float. `__call__` rounds it to float32.
+    """
+
+  def __call__(self, count: Any) -> Any:
+    """The value after `count` completed updates.
+
+    Args:
+      count: an integer or an integer array of any shape. Counts before 0 read
+        as 0.
+
+    Returns:
+      A float32 of the shape of `count`: a NumPy one, computed without JAX,
+      where the count and the parameters are Python or NumPy numbers; else a
+      `jax.Array`.
+
+    Raises:
+      TypeError: if `count` is not an integer.
+    """
+    count = numerics.as_count(count, type(self).__name__)
+    leaves = [count, *jax.tree_util.tree_leaves(self)]
+    if all(map(numerics.is_host, leaves)):
+      return _evaluate(self, count)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+      return _evaluate(self, count)
+    return _evaluate_compiled(self, count)
+
+  def __eq__(self, other: object) -> bool:
+    if type(self) is not type(other):
+      return NotImplemented
+    return self is other or _content(self) == _content(other)
+
+  def __hash__(self) -> int:
+    return hash(_content(self))
+
+  def __repr__(self) -> str:
+    fields = ', '.join(
+      f'{name}={_show(getattr(self, name))}'
+      for name in type(self).__dataclass_fields__
+    )
+    return f'{type(self).__name__}({fields})'
+
+
+def _evaluate(schedule: Schedule, count: Any) -> Any:
+  value = numerics.to_float32(schedule.value(count))
+  if numerics.is_host(value) and numerics.is_host(count):
+    return value if np.ndim(count) == 0 else np.broadcast_to(value, count.shape)
+  return jnp.broadcast_to(value, jnp.shape(count))
+
+
+_evaluate_compiled = jax.jit(_evaluate)
+
+
+def _content(schedule: Schedule) -> Any:
+  """What equality and hash compare: the structure and every number."""
+  leaves, treedef = jax.tree_util.tree_flatten(schedule)
+  return treedef, tuple(map(_leaf_content, leaves))
+
+
+def _leaf_content(leaf: Any) -> Any:
+  if isinstance(leaf, (jax.core.Tracer, jax.ShapeDtypeStruct)) or not (
+    numerics.is_host(leaf) or isinstance(leaf, jax.Array)
+  ):
+    return leaf if leaf.__hash__ is not None else id(leaf)
+  array = np.asarray(leaf)
+  # A Python float and its float32, an int and its int32, are the same number.
+  array = array.astype(np.float32 if array.dtype.kind == 'f' else np.int64)
+  return array.shape, array.dtype.kind, (array + 0).tobytes()  # -0.0 is 0.0
+
+
+def _show(x: Any) -> str:
+  """A parameter as a person would write it."""
+  if isinstance(x, (tuple, list)):
+    inner = ', '.join(map(_show, x))
+    return f'({inner},)' if len(x) == 1 else f'({inner})'
+  concrete = isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)
+  if concrete or isinstance(x, (np.ndarray, np.generic)):
+    array = np.asarray(x)
+    if array.ndim:
+      return _show(tuple(array))
+    return str(array) if array.dtype.kind == 'f' else repr(array.item())
+  return getattr(x, '__name__', None) or repr(x)
+
+
+class Constant(Schedule):
+  """The same value at every count.
+
+  Attributes:
+    constant: the value.
+  """
+
+  constant: Any
+
+  def value(self, count: Any) -> Any:
+    return numerics.number(self.constant)
+
+
+class Function(Schedule):
+  """Any callable of the count, such as an Optax schedule.
+
+  It has no numbers that a checkpoint could hold: they are inside the callable.
+
+  Attributes:
+    function: takes a count and returns the value.
+  """
+
+  function: Callable[[Any], Any] = struct.field(pytree_node=False)
+
+  def value(self, count: Any) -> Any:
+    return numerics.number(self.function(count))
+
+
+def as_schedule(value: Any) -> Schedule:
+  """A number, a schedule or any callable of the count, as a `Schedule`.
+
+  Args:
+    value: a schedule (returned as it is), a real number, or a callable that
+      takes a count.
+
+  Returns:
+    The schedule.
+
+  Raises:
+    TypeError: if `value` is none of these.
+
+  >>> as_schedule(0.5)
+  Constant(constant=0.5)
+  """
+  if isinstance(value, Schedule):
+    return value
+  if callable(value) and not isinstance(value, type):
+    return Function(function=value)
+  return Constant(constant=arguments.value('as_schedule', 'value', value))
