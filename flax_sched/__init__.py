@@ -1,5 +1,8 @@
 """Schedules for learning rates and every other hyperparameter, for Flax."""
 
+from flax_sched.access import hyperparams
+from flax_sched.access import set_hyperparams
+from flax_sched.access import set_schedules
 from flax_sched.functions import constant_schedule
 from flax_sched.functions import cosine_decay_schedule
 from flax_sched.functions import cosine_onecycle_schedule
@@ -14,24 +17,37 @@ from flax_sched.functions import sgdr_schedule
 from flax_sched.functions import warmup_constant_schedule
 from flax_sched.functions import warmup_cosine_decay_schedule
 from flax_sched.functions import warmup_exponential_decay_schedule
+from flax_sched.inject import inject_hyperparams
+from flax_sched.inject import inject_stateful_hyperparams
+from flax_sched.inject import InjectHyperparamsState
+from flax_sched.inject import InjectStatefulHyperparamsState
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Schedule
+from flax_sched.stateful import WrappedSchedule
 
 __version__ = '0.1.0'
 
 __all__ = [
+  'InjectHyperparamsState',
+  'InjectStatefulHyperparamsState',
   'Schedule',
+  'WrappedSchedule',
   'as_schedule',
   'constant_schedule',
   'cosine_decay_schedule',
   'cosine_onecycle_schedule',
   'exponential_decay',
+  'hyperparams',
+  'inject_hyperparams',
+  'inject_stateful_hyperparams',
   'join_schedules',
   'linear_onecycle_schedule',
   'linear_schedule',
   'piecewise_constant_schedule',
   'piecewise_interpolate_schedule',
   'polynomial_schedule',
+  'set_hyperparams',
+  'set_schedules',
   'sgdr_schedule',
   'warmup_constant_schedule',
   'warmup_cosine_decay_schedule',

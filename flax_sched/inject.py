@@ -1,0 +1,364 @@
+"""Injection: a transformation whose hyperparameters follow schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+import functools
+import json
+from typing import Any
+
+from flax import struct
+from flax.core import FrozenDict
+import jax
+from jax import numpy as jnp
+import numpy as np
+import optax
+
+from flax_sched import arguments
+from flax_sched import spec as spec_lib
+from flax_sched.schedule import as_schedule
+from flax_sched.schedule import Constant
+from flax_sched.schedule import Schedule
+from flax_sched.stateful import is_stateful
+from flax_sched.stateful import WrappedSchedule
+from flax_sched.transformation import Factory
+
+# What a state's spec says of a hyperparameter that its own `hyperparams` entry
+# holds, and of one that only the transformation's closure knows.
+CONSTANT = 'constant'
+CLOSURE = 'closure'
+
+
+class InjectHyperparamsState(struct.PyTreeNode):
+  """State of `inject_hyperparams`.
+
+  Attributes:
+    count: int32 of shape (), the completed updates.
+    inner_state: the state of the transformation.
+    hyperparams: float32 of shape () by name: what the last update used (after
+      `init`: the values at count 0). A constant's entry is the constant: the
+      next update uses it.
+    spec: the schedules, as JSON: `{name: spec}`. It is static: an update
+      follows it as constants of the compiled program.
+  """
+
+  count: jax.Array
+  inner_state: optax.OptState
+  hyperparams: dict[str, jax.Array]
+  spec: str = struct.field(pytree_node=False, default='{}')
+
+
+class InjectStatefulHyperparamsState(struct.PyTreeNode):
+  """State of `inject_stateful_hyperparams`.
+
+  Attributes:
+    count: int32 of shape (), the completed updates.
+    inner_state: the state of the transformation.
+    hyperparams_states: the state of each hyperparameter's schedule, by name.
+      For a plain schedule it holds the schedule, its parameters as arrays.
+    hyperparams: float32 of shape () by name: what the last update used.
+    overrides: float32 of shape () by name: the value to use in place of the
+      schedule's; NaN for none.
+  """
+
+  count: jax.Array
+  inner_state: optax.OptState
+  # Not dicts: `optax.tree.get(state, 'learning_rate')` looks into dicts, and is
+  # to find the value alone.
+  hyperparams_states: FrozenDict[str, Any]
+  hyperparams: dict[str, jax.Array]
+  overrides: FrozenDict[str, jax.Array]
+
+
+def inject_hyperparams(
+  transformation: optax.GradientTransformation | Callable[..., Any],
+  *,
+  static_args: str | Collection[str] = (),
+  hyperparam_dtype: Any = jnp.float32,
+  **scheduled_hyperparams: Any,
+) -> optax.GradientTransformationExtraArgs:
+  """A transformation whose hyperparameters follow schedules.
+
+  At update n (from 0), each hyperparameter has the value schedule(n). The
+  schedules are constants of the compiled program, as fast as they can be; to
+  change their numbers without recompiling, see `inject_stateful_hyperparams`.
+
+  Args:
+    transformation: a factory, such as `optax.adamw`, whose arguments the
+      hyperparameters are; or what a factory returned, such as
+      `optax.scale_by_adam()`, whose other arguments are kept. Where it has no
+      argument `learning_rate`, a learning rate multiplies its updates.
+    static_args: the names of arguments that pass through as they are.
+    hyperparam_dtype: the dtype of the values, whatever that of the parameters.
+    **scheduled_hyperparams: by name, a number, a `Schedule`, or another callable
+      of the count. Booleans, strings, dtypes, masks, and integers that the
+      factory uses as sizes pass through as they are.
+
+  Returns:
+    The transformation. Its state is an `InjectHyperparamsState`; an update
+    follows the schedules that the state names.
+
+  Raises:
+    TypeError: if an argument is unknown, missing or of a wrong type, or a
+      schedule is stateful.
+    ValueError: if a number is not finite, a built transformation's arguments
+      can't be recovered (a chain, an alias), or `learning_rate` would multiply
+      what scales by a step size already.
+
+  >>> import flax_sched as fs
+  >>> import jax.numpy as jnp, optax
+  >>> lr = fs.linear_schedule(0.5, 0.0, 10)
+  >>> tx = fs.inject_hyperparams(optax.sgd, learning_rate=lr)
+  >>> state = tx.init(jnp.ones(3))
+  >>> updates, state = tx.update(jnp.ones(3), state)
+  >>> updates, state = tx.update(jnp.ones(3), state)
+  >>> updates
+  Array([-0.45, -0.45, -0.45], dtype=float32)
+  >>> fs.hyperparams(state)
+  {'learning_rate': Array(0.45, dtype=float32)}
+  """
+  caller = 'inject_hyperparams'
+  factory = Factory(caller, transformation, static_args, scheduled_hyperparams)
+  schedules = {
+    name: _plain_schedule(caller, name, value)
+    for name, value in factory.hyperparams.items()
+  }
+  own_spec = json.dumps({n: describe(s) for n, s in schedules.items()})
+
+  def init(params: optax.Params) -> InjectHyperparamsState:
+    values = {
+      name: jnp.array(schedule(0), hyperparam_dtype, copy=True)
+      for name, schedule in schedules.items()
+    }
+    return InjectHyperparamsState(
+      count=jnp.zeros((), jnp.int32),
+      inner_state=_init_inner(factory, values, params),
+      hyperparams=values,
+      spec=own_spec,
+    )
+
+  def update(
+    updates: optax.Updates,
+    state: InjectHyperparamsState,
+    params: optax.Params | None = None,
+    **extra_args: Any,
+  ) -> tuple[optax.Updates, InjectHyperparamsState]:
+    values = {}
+    for name, entry in _parse(state.spec).items():
+      if entry == CONSTANT:
+        value = state.hyperparams[name]
+      elif entry == CLOSURE:
+        value = _closure(caller, schedules, name)(state.count)
+      else:
+        value = entry(state.count)
+      values[name] = jnp.asarray(value, hyperparam_dtype)
+    updates, inner_state = _update_inner(
+      factory, values, updates, state.inner_state, params, extra_args
+    )
+    return updates, state.replace(
+      count=optax.safe_increment(state.count),
+      inner_state=inner_state,
+      hyperparams=values,
+    )
+
+  return optax.GradientTransformationExtraArgs(init, update)
+
+
+def inject_stateful_hyperparams(
+  transformation: optax.GradientTransformation | Callable[..., Any],
+  *,
+  static_args: str | Collection[str] = (),
+  hyperparam_dtype: Any = jnp.float32,
+  **scheduled_hyperparams: Any,
+) -> optax.GradientTransformationExtraArgs:
+  """As `inject_hyperparams`, with the schedules inside the optimizer's state.
+
+  The parameters of each schedule are arrays of the state: they are saved and
+  sharded with it, `jax.vmap` trains a population of them, and `set_schedules`
+  and `set_hyperparams` change them between steps without recompiling. Stateful
+  schedules, which react to what training passes to `update`, work too.
+
+  Args:
+    transformation: as in `inject_hyperparams`.
+    static_args: as in `inject_hyperparams`.
+    hyperparam_dtype: as in `inject_hyperparams`.
+    **scheduled_hyperparams: as in `inject_hyperparams`, or a stateful schedule:
+      an object with `init()`, `update(state, **extra_args)` and
+      `__call__(state, **extra_args)`.
+
+  Returns:
+    The transformation. Its state is an `InjectStatefulHyperparamsState`. What
+    is passed to `update` as extra arguments also reaches stateful schedules.
+
+  Raises:
+    TypeError: if an argument is unknown, missing or of a wrong type.
+    ValueError: as in `inject_hyperparams`.
+
+  >>> import flax_sched as fs
+  >>> import jax.numpy as jnp, optax
+  >>> tx = fs.inject_stateful_hyperparams(
+  ...   optax.sgd, learning_rate=fs.linear_schedule(0.5, 0.0, 10)
+  ... )
+  >>> state = tx.init(jnp.ones(3))
+  >>> state = fs.set_hyperparams(state, learning_rate=0.125)
+  >>> updates, state = tx.update(jnp.ones(3), state)
+  >>> updates
+  Array([-0.125, -0.125, -0.125], dtype=float32)
+  """
+  caller = 'inject_stateful_hyperparams'
+  factory = Factory(caller, transformation, static_args, scheduled_hyperparams)
+  schedules = {
+    name: value
+    if is_stateful(value)
+    else WrappedSchedule(_plain_schedule(caller, name, value))
+    for name, value in factory.hyperparams.items()
+  }
+
+  def init(params: optax.Params) -> InjectStatefulHyperparamsState:
+    states = {name: schedule.init() for name, schedule in schedules.items()}
+    values = {
+      name: jnp.array(_first(schedule, states[name]), hyperparam_dtype)
+      for name, schedule in schedules.items()
+    }
+    return InjectStatefulHyperparamsState(
+      count=jnp.zeros((), jnp.int32),
+      inner_state=_init_inner(factory, values, params),
+      hyperparams_states=FrozenDict(states),
+      hyperparams=values,
+      overrides=FrozenDict(
+        {name: jnp.full((), jnp.nan, hyperparam_dtype) for name in schedules}
+      ),
+    )
+
+  def update(
+    updates: optax.Updates,
+    state: InjectStatefulHyperparamsState,
+    params: optax.Params | None = None,
+    **extra_args: Any,
+  ) -> tuple[optax.Updates, InjectStatefulHyperparamsState]:
+    states, values = {}, {}
+    for name, schedule in schedules.items():
+      before = state.hyperparams_states[name]
+      value = jnp.asarray(schedule(before, **extra_args), hyperparam_dtype)
+      override = state.overrides[name]
+      values[name] = jnp.where(jnp.isnan(override), value, override)
+      states[name] = schedule.update(before, **extra_args)
+    updates, inner_state = _update_inner(
+      factory, values, updates, state.inner_state, params, extra_args
+    )
+    return updates, state.replace(
+      count=optax.safe_increment(state.count),
+      inner_state=inner_state,
+      hyperparams_states=FrozenDict(states),
+      hyperparams=values,
+    )
+
+  return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _first(schedule: Any, state: Any) -> Any:
+  """A stateful schedule's value before any update."""
+  if isinstance(schedule, WrappedSchedule):
+    return schedule.schedule_fn(0)
+  return schedule(state)
+
+
+def _plain_schedule(caller: str, name: str, value: Any) -> Schedule:
+  if is_stateful(value):
+    raise TypeError(
+      f'{caller}: {name} must be a number or a function of the count, got the '
+      f'stateful schedule {value!r}. Use inject_stateful_hyperparams for it.'
+    )
+  if callable(value):
+    return as_schedule(value)
+  return Constant(constant=arguments.value(caller, name, value))
+
+
+# ---------------------------------------------------------------------------
+# Schedules as the static part of a state.
+
+
+def describe(schedule: Schedule, *, strict: bool = False) -> Any:
+  """What a state's spec says of a schedule.
+
+  Raises:
+    TypeError: if `strict`, and the schedule holds a function or a tracer.
+  """
+  if isinstance(schedule, Constant):
+    return CONSTANT
+  try:
+    return spec_lib.to_spec(schedule)
+  except TypeError:
+    if strict:
+      raise
+    return CLOSURE
+
+
+@functools.lru_cache(maxsize=128)
+def _parse(spec: str) -> Mapping[str, Any]:
+  return {
+    name: entry if isinstance(entry, str) else spec_lib.from_spec(entry)
+    for name, entry in json.loads(spec).items()
+  }
+
+
+def _closure(
+  caller: str, schedules: Mapping[str, Schedule], name: str
+) -> Schedule:
+  if name not in schedules or isinstance(schedules[name], Constant):
+    raise ValueError(
+      f'{caller}: the state follows a function for {name} that its '
+      'transformation does not have. Build the transformation with it, or give '
+      f'the state a schedule by set_schedules(state, {name}=...).'
+    )
+  return schedules[name]
+
+
+# ---------------------------------------------------------------------------
+# The transformation inside.
+
+
+def _init_inner(
+  factory: Factory, values: Mapping[str, Any], params: Any
+) -> Any:
+  state = factory(values).init(params)
+  plain = jax.eval_shape(
+    lambda values: factory(values).init(params), _python_numbers(values)
+  )
+  return _with_dtypes_of(state, plain)
+
+
+def _update_inner(
+  factory: Factory,
+  values: Mapping[str, Any],
+  updates: Any,
+  state: Any,
+  params: Any,
+  extra_args: Mapping[str, Any],
+) -> tuple[Any, Any]:
+  """One update with these values, in the dtypes of an update without injection.
+
+  A float32 hyperparameter would turn bfloat16 moments into float32 ones, which
+  a Python number in its place does not.
+  """
+  result = factory(values).update(updates, state, params, **extra_args)
+  plain = jax.eval_shape(
+    lambda values: factory(values).update(updates, state, params, **extra_args),
+    _python_numbers(values),
+  )
+  return _with_dtypes_of(result, plain)
+
+
+def _python_numbers(values: Mapping[str, Any]) -> dict[str, float]:
+  # Only their type matters: jax.eval_shape computes nothing.
+  return dict.fromkeys(values, 0.5)
+
+
+def _with_dtypes_of(tree: Any, shapes: Any) -> Any:
+  def cast(x: Any, like: Any) -> Any:
+    typed = isinstance(x, (jax.Array, np.ndarray))
+    if typed and x.dtype == like.dtype and not getattr(x, 'weak_type', False):
+      return x
+    return jnp.asarray(x, like.dtype)
+
+  return jax.tree_util.tree_map(cast, tree, shapes)

@@ -1,0 +1,240 @@
+"""A gradient transformation as a function of its hyperparameters.
+
+Injection calls a transformation's factory anew at each update, with that
+update's values. This module finds the factory, tells hyperparameters from other
+arguments, and lets a learning rate multiply what has none of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+import difflib
+import inspect
+import re
+import sys
+from types import FunctionType
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from flax_sched import numerics
+from flax_sched.schedule import Schedule
+from flax_sched.stateful import is_stateful
+
+_NUMERIC = re.compile(r'float|Scalar|Numeric|ArrayLike|Schedule')
+
+
+class Factory:
+  """Builds a transformation from values of its hyperparameters.
+
+  Attributes:
+    name: the factory's name, for messages.
+    hyperparams: the arguments that are hyperparameters, by name: numbers,
+      schedules, stateful schedules or other callables of the count.
+  """
+
+  def __init__(
+    self,
+    caller: str,
+    transformation: Any,
+    static_args: str | Collection[str],
+    arguments: Mapping[str, Any],
+  ):
+    """Sorts the arguments into hyperparameters and others.
+
+    Args:
+      caller: the function to name in errors.
+      transformation: a factory, or a built transformation.
+      static_args: names of arguments to pass through as they are.
+      arguments: the factory's arguments.
+
+    Raises:
+      TypeError: if `transformation` is neither, or an argument is unknown or
+        missing.
+      ValueError: if a built transformation's arguments can't be recovered, or a
+        learning rate would multiply a transformation that has a step size.
+    """
+    static = {static_args} if isinstance(static_args, str) else set(static_args)
+    if isinstance(transformation, optax.GradientTransformation):
+      factory, constants = _recover(caller, transformation)
+    elif callable(transformation):
+      factory, constants = transformation, {}
+    else:
+      raise TypeError(
+        f'{caller}: transformation must be a factory such as optax.adamw, or '
+        f'what it returned, got {transformation!r}.'
+      )
+    self.name = getattr(factory, '__name__', None) or repr(factory)
+    parameters = inspect.signature(factory).parameters
+    self._factory = factory
+    self._scales = _multiplies(caller, self.name, parameters, arguments)
+    _check_names(caller, self.name, parameters, static, arguments, constants)
+    self.hyperparams = {}
+    self._constants = dict(constants)
+    for name, value in arguments.items():
+      scales = name == 'learning_rate' and self._scales
+      if scales or (
+        name not in static and _is_hyperparam(parameters.get(name), value)
+      ):
+        self.hyperparams[name] = value
+      else:
+        self._constants[name] = value
+
+  def __call__(
+    self, values: Mapping[str, Any]
+  ) -> optax.GradientTransformationExtraArgs:
+    """The transformation with these values of the hyperparameters."""
+    values = dict(values)
+    rate = values.pop('learning_rate') if self._scales else None
+    inner = self._factory(**{**self._constants, **values})
+    inner = optax.with_extra_args_support(inner)
+    if rate is None:
+      return inner
+
+    def update(
+      updates: Any, state: Any, params: Any = None, **extra: Any
+    ) -> tuple[Any, Any]:
+      updates, state = inner.update(updates, state, params, **extra)
+      return jax.tree_util.tree_map(lambda u: rate * u, updates), state
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def _multiplies(
+  caller: str,
+  name: str,
+  parameters: Mapping[str, inspect.Parameter],
+  arguments: Mapping[str, Any],
+) -> bool:
+  """Whether the learning rate is to multiply the updates."""
+  if 'learning_rate' not in arguments or 'learning_rate' in parameters:
+    return False
+  if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+    return False
+  for other in parameters:
+    if 'step_size' in other or 'learning_rate' in other:
+      raise ValueError(
+        f'{caller}: {name} scales by a step size already ({other}), so '
+        'learning_rate would scale its updates twice. Pass the schedule as '
+        f'{other}, or inject into the transformation before it.'
+      )
+  return True
+
+
+def _check_names(
+  caller: str,
+  name: str,
+  parameters: Mapping[str, inspect.Parameter],
+  static: set[str],
+  arguments: Mapping[str, Any],
+  constants: Mapping[str, Any],
+) -> None:
+  accepted = [*parameters]
+  if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+    return
+  for argument in [*arguments, *static]:
+    if argument in parameters or argument == 'learning_rate':
+      continue
+    near = difflib.get_close_matches(argument, accepted, 1)
+    hint = f'Did you mean {near[0]!r}? ' if near else ''
+    raise TypeError(
+      f'{caller}: {name} has no argument {argument!r}. {hint}It takes '
+      f'{", ".join(accepted)}.'
+    )
+  for p in parameters.values():
+    required = p.default is p.empty and p.kind is not p.VAR_POSITIONAL
+    if required and p.name not in arguments and p.name not in constants:
+      raise TypeError(
+        f'{caller}: {name} needs {p.name}: pass a number or a schedule as '
+        f'{p.name}=...'
+      )
+
+
+def _is_hyperparam(p: inspect.Parameter | None, value: Any) -> bool:
+  """Whether an argument is a hyperparameter, rather than passed through."""
+  if isinstance(value, Schedule) or is_stateful(value):
+    return True
+  if isinstance(value, (bool, np.bool_, type, np.dtype)):
+    return False
+  default = None if p is None else p.default
+  annotation = '' if p is None or p.annotation is p.empty else str(p.annotation)
+  numeric = bool(_NUMERIC.search(annotation))
+  if numerics.is_host(value) or isinstance(value, jax.Array):
+    size = type(default) is int or re.search(r'\bint\b', annotation)
+    integer = isinstance(value, (int, np.integer))
+    return np.ndim(value) == 0 and not (integer and size and not numeric)
+  if not callable(value):
+    return False
+  bare = p is None or (p.default is p.empty and not annotation)
+  return numeric or bare or type(default) in (int, float)
+
+
+def _recover(
+  caller: str, transformation: optax.GradientTransformation
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+  """The factory and the arguments that a transformation was built with.
+
+  Its functions are closures inside the factory, which hold the arguments. They
+  are right if the factory, called with them, makes the same closures again.
+  """
+  update = transformation.update
+  name, _, inner = update.__qualname__.partition('.<locals>.')
+  factory = getattr(sys.modules.get(update.__module__), name, None)
+  remedy = (
+    f'{caller}: the arguments that {name}(...) was built with cannot be '
+    'recovered. Pass the factory and its arguments instead, such as '
+    f'{caller}(optax.adamw, learning_rate=..., weight_decay=0.1); for a chain, '
+    'write a function that builds it.'
+  )
+  if not (inner and isinstance(factory, FunctionType)):
+    raise ValueError(remedy)
+  held = _held(transformation)
+  arguments = {}
+  for p in inspect.signature(factory).parameters.values():
+    if p.name in held and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+      arguments[p.name] = held[p.name]
+    elif p.default is p.empty:
+      raise ValueError(remedy)
+  try:
+    again = factory(**arguments)
+  except (TypeError, ValueError) as error:
+    raise ValueError(remedy) from error
+  if not _same(tuple(transformation), tuple(again)):
+    raise ValueError(remedy)
+  return factory, arguments
+
+
+def _held(functions: Any) -> dict[str, Any]:
+  """The variables that closures hold, those of outer functions first."""
+  held: dict[str, Any] = {}
+  for f in functions:
+    if isinstance(f, FunctionType) and f.__closure__:
+      for variable, cell in zip(f.__code__.co_freevars, f.__closure__):
+        held.setdefault(variable, cell.cell_contents)
+  inner = [x for x in held.values() if isinstance(x, FunctionType)]
+  return {**_held(inner), **held} if inner else held
+
+
+def _same(a: Any, b: Any, depth: int = 0) -> bool:
+  """Whether two values of closures are equal, functions by what they hold."""
+  if a is b:
+    return True
+  if type(a) is not type(b) or depth > 20:
+    return False
+  if isinstance(a, FunctionType):
+    if a.__code__ is not b.__code__ or a.__defaults__ != b.__defaults__:
+      return False
+    return _same(_held([a]), _held([b]), depth + 1)
+  if isinstance(a, dict):
+    return a.keys() == b.keys() and all(
+      _same(a[key], b[key], depth + 1) for key in a
+    )
+  if isinstance(a, (tuple, list)):
+    return len(a) == len(b) and all(
+      _same(x, y, depth + 1) for x, y in zip(a, b)
+    )
+  if isinstance(a, (np.ndarray, jax.Array)):
+    return a.dtype == b.dtype and np.array_equal(a, b)
+  return bool(a == b)
