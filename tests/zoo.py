@@ -1,0 +1,876 @@
+"""The list of all schedules, each beside its exact value.
+
+Every law in `test_laws.py` and every promise in `test_exactness.py` runs over
+`ZOO`. Whoever adds a schedule adds it here; `test_laws.py` fails until they do.
+
+The exact values come from mpmath, written anew from the docstrings: a formula
+here shares no code with `flax_sched`. Parameters are rounded to float32 first,
+as a schedule's leaves are, so that an error is the arithmetic's own.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+import math
+from typing import Any
+
+from flax import struct
+import mpmath
+import numpy as np
+import optax
+import pytest
+
+import flax_sched as fs
+from flax_sched import numerics
+
+MAX_COUNT = 2**31 - 1
+
+mp = mpmath.mp.clone()
+mp.dps = 60
+
+Exact = Callable[[int], Any]  # count -> mpf
+
+# ---------------------------------------------------------------------------
+# Exact values: one function per public function, with the same arguments.
+
+
+def rounded(x: Any) -> Any:
+  """A parameter as the float32 that a schedule holds, exactly."""
+  return mp.mpf(float(np.float32(x)))
+
+
+def length(steps: Any) -> Any:
+  """A number of steps: an integer, beyond int32 the nearest float32."""
+  return mp.mpf(int(steps)) if steps <= MAX_COUNT else rounded(steps)
+
+
+def progress(n: int, steps: Any, begin: int = 0) -> Any:
+  """How much of a span is done, from 0 to 1."""
+  return min(max(n - begin, 0) / length(steps), mp.mpf(1))
+
+
+def half_wave(p: Any) -> Any:
+  """Half a cosine wave, from 1 at p = 0 down to 0 at p = 1."""
+  return mp.cos(mp.pi * p / 2) ** 2
+
+
+def exact_constant(value):
+  """constant_schedule."""
+  return lambda n: rounded(value)
+
+
+def linear_at(init_value, end_value):
+  """A straight line, as a function of progress."""
+  init, end = rounded(init_value), rounded(end_value)
+  return lambda p: init + (end - init) * p
+
+
+def exact_linear(init_value, end_value, transition_steps, transition_begin=0):
+  """linear_schedule."""
+  at = linear_at(init_value, end_value)
+  return lambda n: at(progress(n, transition_steps, transition_begin))
+
+
+def polynomial_at(init_value, end_value, power):
+  """A polynomial, as a function of progress."""
+  init, end = rounded(init_value), rounded(end_value)
+  return lambda p: end + (init - end) * (1 - p) ** rounded(power)
+
+
+def exact_polynomial(
+  init_value, end_value, power, transition_steps, transition_begin=0
+):
+  """polynomial_schedule."""
+  at = polynomial_at(init_value, end_value, power)
+  return lambda n: at(progress(n, transition_steps, transition_begin))
+
+
+def exact_exponential(
+  init_value,
+  decay_rate,
+  transition_steps,
+  transition_begin=0,
+  staircase=False,
+  end_value=None,
+):
+  """exponential_decay."""
+
+  def value(n):
+    turns = max(n - transition_begin, 0) / length(transition_steps)
+    turns = mp.floor(turns) if staircase else turns
+    result = rounded(init_value) * rounded(decay_rate) ** turns
+    if end_value is None:
+      return result
+    bound = max if rounded(decay_rate) < 1 else min
+    return bound(result, rounded(end_value))
+
+  return value
+
+
+def cosine_at(init_value, alpha=0.0, exponent=1.0):
+  """Half a cosine wave, as a function of progress."""
+  init, alpha = rounded(init_value), rounded(alpha)
+  power = rounded(exponent)
+  return lambda p: init * ((1 - alpha) * half_wave(p) ** power + alpha)
+
+
+def exact_cosine(init_value, decay_steps, alpha=0.0, exponent=1.0):
+  """cosine_decay_schedule."""
+  at = cosine_at(init_value, alpha, exponent)
+  return lambda n: at(progress(n, decay_steps))
+
+
+def between_knots(
+  interpolate_type: str, steps: Sequence[int], values: Sequence[Any]
+) -> Exact:
+  """Through the knots (steps[i], values[i]); the last one holds on."""
+
+  def value(n):
+    i = bisect.bisect_right(steps, n) - 1
+    if i + 1 == len(steps):
+      return values[-1]
+    p = mp.mpf(n - steps[i]) / (steps[i + 1] - steps[i])
+    weight = 1 - p if interpolate_type == 'linear' else half_wave(p)
+    return values[i + 1] + (values[i] - values[i + 1]) * weight
+
+  return value
+
+
+def onecycle_knots(transition_steps, pct_start=0.3, pct_final=0.85):
+  """The steps at which a cycle's phases end."""
+  peak = int(pct_start * transition_steps)
+  final = max(int(pct_final * transition_steps), peak + 1)
+  return [0, peak, min(final, transition_steps), transition_steps]
+
+
+def exact_onecycle(interpolate_type):
+  """cosine_onecycle_schedule and linear_onecycle_schedule."""
+
+  def exact(
+    transition_steps,
+    peak_value,
+    pct_start=0.3,
+    pct_final=0.85,
+    final_div_factor=1e4,
+    div_factor=25.0,
+  ):
+    peak, div = rounded(peak_value), rounded(div_factor)
+    return between_knots(
+      interpolate_type,
+      onecycle_knots(transition_steps, pct_start, pct_final),
+      [peak / div, peak, peak / div, peak / (div * rounded(final_div_factor))],
+    )
+
+  return exact
+
+
+def exact_piecewise_constant(boundaries_and_scales, init_value=1.0):
+  """piecewise_constant_schedule."""
+  steps = sorted(boundaries_and_scales)
+  scales = [rounded(boundaries_and_scales[step]) for step in steps]
+
+  def value(n):
+    index = min(bisect.bisect_right(steps, n), len(steps) - 1)
+    return rounded(init_value) * scales[index]
+
+  return value
+
+
+def exact_piecewise_interpolate(
+  interpolate_type, init_value, boundaries_and_scales
+):
+  """piecewise_interpolate_schedule."""
+  steps = sorted(boundaries_and_scales)
+  scales = [1, *(rounded(boundaries_and_scales[step]) for step in steps)]
+  values = [rounded(init_value) * scale for scale in scales]
+  return between_knots(interpolate_type, [0, *steps], values)
+
+
+def exact_join(parts: Sequence[Exact], boundaries: Sequence[int]) -> Exact:
+  """join_schedules."""
+  starts = [0, *boundaries]
+
+  def value(n):
+    i = bisect.bisect_right(boundaries, n)
+    return parts[i](n - starts[i])
+
+  return value
+
+
+def exact_warmup(init_value, peak_value, warmup_steps, then):
+  """A straight line up to the peak, then another schedule."""
+  line = exact_linear(init_value, peak_value, max(warmup_steps, 1))
+  return exact_join([line, then], [warmup_steps])
+
+
+def exact_warmup_constant(init_value, peak_value, warmup_steps):
+  """warmup_constant_schedule."""
+  then = exact_constant(peak_value)
+  return exact_warmup(init_value, peak_value, warmup_steps, then)
+
+
+def exact_warmup_cosine(
+  init_value, peak_value, warmup_steps, decay_steps, end_value=0.0, exponent=1.0
+):
+  """warmup_cosine_decay_schedule."""
+  peak, end = rounded(peak_value), rounded(end_value)
+
+  def then(n):
+    weight = half_wave(progress(n, decay_steps)) ** rounded(exponent)
+    return end + (peak - end) * weight
+
+  return exact_warmup(init_value, peak_value, warmup_steps, then)
+
+
+def exact_warmup_exponential(
+  init_value, peak_value, warmup_steps, transition_steps, decay_rate, **options
+):
+  """warmup_exponential_decay_schedule."""
+  then = exact_exponential(peak_value, decay_rate, transition_steps, **options)
+  return exact_warmup(init_value, peak_value, warmup_steps, then)
+
+
+def exact_sgdr(at: Callable[[Any], Any], restart_period, t_mult=1.0) -> Exact:
+  """sgdr_schedule of a curve given as a function of progress."""
+  period, growth = mp.mpf(restart_period), rounded(t_mult)
+
+  def start(i):
+    return period * (growth**i - 1) / (growth - 1)
+
+  def value(n):
+    if growth == 1:
+      return at(mp.mpf(n % restart_period) / period)
+    i = int(mp.floor(mp.log(1 + n * (growth - 1) / period, growth)))
+    i += (start(i + 1) <= n) - (start(i) > n)
+    return at((n - start(i)) / (start(i + 1) - start(i)))
+
+  return value
+
+
+EXACT: dict[str, Callable[..., Exact]] = {
+  'constant_schedule': exact_constant,
+  'as_schedule': exact_constant,
+  'linear_schedule': exact_linear,
+  'polynomial_schedule': exact_polynomial,
+  'exponential_decay': exact_exponential,
+  'cosine_decay_schedule': exact_cosine,
+  'cosine_onecycle_schedule': exact_onecycle('cosine'),
+  'linear_onecycle_schedule': exact_onecycle('linear'),
+  'piecewise_constant_schedule': exact_piecewise_constant,
+  'piecewise_interpolate_schedule': exact_piecewise_interpolate,
+  'warmup_constant_schedule': exact_warmup_constant,
+  'warmup_cosine_decay_schedule': exact_warmup_cosine,
+  'warmup_exponential_decay_schedule': exact_warmup_exponential,
+}
+
+
+def ulps(got: Any, exact: Any, scale: Any = 0) -> float:
+  """The error of `got`, in units of float32's last place.
+
+  Args:
+    got: a float32.
+    exact: the exact value.
+    scale: the unit is that of |exact|, or of this where it is larger. Values
+      that float32 cannot hold to full precision have the smallest normal
+      number's unit, since devices flush those to 0.
+
+  Returns:
+    The error, 0 for an exact result.
+  """
+  size = max(abs(mp.mpf(exact)), mp.mpf(scale), mp.mpf(2) ** -126)
+  unit = mp.mpf(2) ** (int(mp.floor(mp.log(size, 2))) - 23)
+  return float(abs(mp.mpf(float(got)) - exact) / unit)
+
+
+# ---------------------------------------------------------------------------
+# The list.
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """One schedule, and what is known about it.
+
+  Attributes:
+    name: the test's id.
+    schedule: the schedule.
+    exact: its exact value, of a count; None for a wrapped closure, whose
+      arithmetic is not this library's.
+    boundaries: the counts at which its formula changes.
+    end: the count from which its value is held; None if it has none.
+    covers: the public functions that built it.
+    at: its exact value as a function of progress, for a curve.
+  """
+
+  name: str
+  schedule: fs.Schedule
+  exact: Exact | None
+  boundaries: tuple[int, ...] = ()
+  end: int | None = None
+  covers: tuple[str, ...] = ()
+  at: Callable[[Any], Any] | None = None
+
+  @property
+  def steps(self) -> list[int]:
+    """The counts at which mistakes show."""
+    edges = [*self.boundaries, *([] if self.end is None else [self.end])]
+    last = max([100, *(edge for edge in edges if edge <= MAX_COUNT)])
+    counts = {0, 1, 2, 7, last // 3, last // 2, last - last // 100, MAX_COUNT}
+    counts |= {edge + offset for edge in edges for offset in (-1, 0, 1)}
+    return sorted(n for n in counts if 0 <= n <= MAX_COUNT)
+
+  @property
+  def is_closure(self) -> bool:
+    """Whether its numbers are inside a wrapped callable."""
+    return self.exact is None
+
+
+ZOO: list[Entry] = []
+
+
+def add(name: str, schedule: fs.Schedule, exact: Exact | None, **known) -> Entry:
+  """Adds an entry."""
+  assert name not in {entry.name for entry in ZOO}, name
+  ZOO.append(Entry(name, schedule, exact, **known))
+  return ZOO[-1]
+
+
+def build(
+  name: str,
+  function: str,
+  *args,
+  boundaries: Sequence[int] = (),
+  end: int | None = None,
+  at: Callable[[Any], Any] | None = None,
+  **kwargs,
+) -> Entry:
+  """Adds what a public function builds from plain numbers."""
+  return add(
+    name,
+    getattr(fs, function)(*args, **kwargs),
+    EXACT[function](*args, **kwargs),
+    boundaries=tuple(boundaries),
+    end=end,
+    covers=(function,),
+    at=at,
+  )
+
+
+def join(name: str, parts: Sequence[Entry], boundaries: Sequence[int]) -> Entry:
+  """Adds a join of entries."""
+  starts = [0, *boundaries]
+  edges = {
+    start + edge
+    for part, start, end in zip(parts, starts, [*boundaries, MAX_COUNT])
+    for edge in (0, *part.boundaries, part.end or 0)
+    if start + edge <= end
+  }
+  last = parts[-1].end
+  return add(
+    name,
+    fs.join_schedules([part.schedule for part in parts], boundaries),
+    None
+    if any(part.is_closure for part in parts)
+    else exact_join([part.exact for part in parts], list(boundaries)),
+    boundaries=tuple(sorted(edges)),
+    end=None if last is None else starts[-1] + last,
+    covers=('join_schedules', *(f for part in parts for f in part.covers)),
+  )
+
+
+def sgdr(name: str, curve: Entry, restart_period: int, t_mult=1.0) -> Entry:
+  """Adds warm restarts of an entry that is a curve."""
+  growth = float(np.float32(t_mult))
+  starts, step = [0.0], float(restart_period)
+  while len(starts) < 8:
+    starts.append(starts[-1] + step)
+    step *= growth
+  return add(
+    name,
+    fs.sgdr_schedule(curve.schedule, restart_period, t_mult),
+    exact_sgdr(curve.at, restart_period, t_mult),
+    boundaries=tuple(sorted({math.ceil(start) for start in starts})),
+    covers=('sgdr_schedule', *curve.covers),
+  )
+
+
+class InverseSqrt(fs.Schedule):
+  """A user's own schedule: init_value / sqrt(1 + n / timescale)."""
+
+  init_value: float
+  timescale: int
+  upside_down: bool = struct.field(pytree_node=False, default=False)
+
+  def value(self, count):
+    """The formula."""
+    ratio = 1 + numerics.number(count) / numerics.number(self.timescale)
+    root = numerics.sqrt(ratio)
+    init = numerics.number(self.init_value)
+    return init * root if self.upside_down else init / root
+
+
+def optax_closure(count):
+  """A schedule as Optax builds it: numbers in a closure."""
+  return OPTAX_COSINE(count)
+
+
+OPTAX_COSINE = optax.cosine_decay_schedule(1e-3, 1000, alpha=0.1)
+
+
+def _seed() -> None:
+  """The schedules of the seed's examples, as it calls them."""
+  build('constant', 'constant_schedule', 0.001, end=0)
+  build('linear_falling', 'linear_schedule', 0.001, 0.0001, 1000, end=1000)
+  build(
+    'cosine', 'cosine_decay_schedule', 0.001, 1000, end=1000, at=cosine_at(1e-3)
+  )
+  build('exponential', 'exponential_decay', 0.001, 0.96, 100)
+  build(
+    'warmup_cosine',
+    'warmup_cosine_decay_schedule',
+    init_value=0.0,
+    peak_value=0.001,
+    warmup_steps=1000,
+    decay_steps=9000,
+    end_value=0.00001,
+    boundaries=[1000],
+    end=10_000,
+  )
+  build(
+    'warmup_constant',
+    'warmup_constant_schedule',
+    init_value=0.0,
+    peak_value=0.001,
+    warmup_steps=500,
+    end=500,
+  )
+  scales = {500: 1.0, 1000: 0.5, 1500: 0.1}
+  build(
+    'piecewise_constant',
+    'piecewise_constant_schedule',
+    scales,
+    boundaries=scales,
+    end=1000,
+  )
+  build(
+    'piecewise_linear',
+    'piecewise_interpolate_schedule',
+    'linear',
+    0.001,
+    scales,
+    boundaries=scales,
+    end=1500,
+  )
+  build(
+    'cosine_onecycle',
+    'cosine_onecycle_schedule',
+    transition_steps=5000,
+    peak_value=0.01,
+    pct_start=0.3,
+    pct_final=0.85,
+    boundaries=onecycle_knots(5000),
+    end=5000,
+  )
+
+
+def _values() -> None:
+  """Constants and straight lines."""
+  build('constant_zero', 'constant_schedule', 0, end=0)
+  build('constant_negative', 'constant_schedule', -3.5, end=0)
+  build('as_schedule', 'as_schedule', 0.9, end=0)
+  build('linear_rising', 'linear_schedule', 0.9, 0.999, 777, end=777)
+  build(
+    'linear_begin',
+    'linear_schedule',
+    0.1,
+    0.7,
+    300,
+    transition_begin=50,
+    boundaries=[50],
+    end=350,
+  )
+  build('linear_crossing_zero', 'linear_schedule', -0.3, 0.7, 10**6, end=10**6)
+  build('linear_to_zero', 'linear_schedule', 1.0, 0.0, 10**9, end=10**9)
+  build('linear_one_step', 'linear_schedule', 1.0, 0.5, 1, end=1)
+  build('linear_long', 'linear_schedule', 0.1, 0.0, MAX_COUNT, end=MAX_COUNT)
+  build('linear_beyond_int32', 'linear_schedule', 1.0, 3.0, 10**11)
+
+
+def _polynomials() -> None:
+  """Polynomials."""
+  function = 'polynomial_schedule'
+  build('polynomial_square', function, 1.0, 0.0, 2.0, 100, end=100)
+  build('polynomial_root', function, 0.1, 1e-3, 0.5, 1000, end=1000)
+  build('polynomial_rising', function, 0.0, 3e-4, 3.0, 5000, end=5000)
+  build('polynomial_line', function, 0.2, 0.1, 1, 33, end=33)
+  build('polynomial_crossing_zero', function, 0.5, -0.25, 1.7, 10**5, end=10**5)
+  build('polynomial_long', function, 6e-4, 1e-5, 0.9, 2 * 10**9, end=2 * 10**9)
+  build('polynomial_beyond_int32', function, 1.0, 0.25, 2.5, 3 * 10**9)
+  build(
+    'polynomial_begin',
+    function,
+    0.9,
+    0.1,
+    power=1.5,
+    transition_steps=60,
+    transition_begin=40,
+    boundaries=[40],
+    end=100,
+  )
+
+
+def _exponentials() -> None:
+  """Exponential decays."""
+  function = 'exponential_decay'
+  build('exponential_half_lives', function, 1.0, 0.5, 10**7)
+  build('exponential_growing', function, 1e-7, 1.3, 10, end_value=10, end=704)
+  build('exponential_unbounded', function, 1e-3, 10.0, 2)
+  build('exponential_vanishing', function, 1.0, 1e-3, 3)
+  build('exponential_constant', function, 0.7, 1.0, 3)
+  build('exponential_beyond_int32', function, 0.7, 0.5, 10**10)
+  build(
+    'exponential_staircase',
+    function,
+    0.1,
+    0.9,
+    30,
+    staircase=True,
+    boundaries=[30, 60, 3000],
+  )
+  build('exponential_end', function, 0.1, 0.5, 50, end_value=1e-3, end=333)
+  build(
+    'exponential_options',
+    function,
+    init_value=0.1,
+    decay_rate=0.5,
+    transition_steps=50,
+    transition_begin=25,
+    staircase=True,
+    end_value=0.013,
+    boundaries=[25, 75, 125, 175],
+    end=175,
+  )
+
+
+def _cosines() -> None:
+  """Cosine decays."""
+  function = 'cosine_decay_schedule'
+  build(
+    'cosine_alpha',
+    function,
+    0.1,
+    12_345,
+    alpha=0.1,
+    end=12_345,
+    at=cosine_at(0.1, 0.1),
+  )
+  build(
+    'cosine_exponent',
+    function,
+    0.1,
+    500,
+    exponent=2.0,
+    end=500,
+    at=cosine_at(0.1, exponent=2.0),
+  )
+  build('cosine_all', function, 3e-4, 10**6, 0.05, 0.7, end=10**6)
+  build('cosine_rising', function, 0.9, 400, alpha=1.1, end=400)
+  build('cosine_negative', function, -1e-3, 400, alpha=0.5, end=400)
+  build('cosine_one_step', function, 1.0, 1, end=1)
+  build('cosine_long', function, 0.1, 2 * 10**9, end=2 * 10**9)
+  build('cosine_beyond_int32', function, 1000.0, 10**10)
+
+
+def _onecycles() -> None:
+  """One-cycle schedules, down to the shortest."""
+  for shape in ('cosine', 'linear'):
+    function = f'{shape}_onecycle_schedule'
+    for steps in range(1, 6):
+      build(
+        f'{shape}_onecycle_{steps}',
+        function,
+        steps,
+        1.0,
+        boundaries=range(steps),
+        end=steps,
+      )
+    build(
+      f'{shape}_onecycle_options',
+      function,
+      10**6,
+      3e-3,
+      pct_start=0.1,
+      pct_final=0.5,
+      final_div_factor=100.0,
+      div_factor=10.0,
+      boundaries=onecycle_knots(10**6, 0.1, 0.5),
+      end=10**6,
+    )
+    build(
+      f'{shape}_onecycle_no_final_phase',
+      function,
+      100,
+      1.0,
+      pct_start=0.5,
+      pct_final=1.0,
+      boundaries=[50],
+      end=100,
+    )
+    build(
+      f'{shape}_onecycle_no_warmup',
+      function,
+      100,
+      1.0,
+      pct_start=0.0,
+      boundaries=[85],
+      end=100,
+    )
+  build(
+    'linear_onecycle',
+    'linear_onecycle_schedule',
+    transition_steps=5000,
+    peak_value=0.01,
+    boundaries=onecycle_knots(5000),
+    end=5000,
+  )
+
+
+def _pieces() -> None:
+  """Piecewise schedules."""
+  many = {7 * i * i: 1.0 / i for i in range(1, 1001)}
+  some = [7, 7 * 500**2, 7 * 999**2]
+  constant = 'piecewise_constant_schedule'
+  interpolate = 'piecewise_interpolate_schedule'
+  build('piecewise_constant_one', constant, {10: 0.3}, 5.0, end=0)
+  build(
+    'piecewise_constant_init',
+    constant,
+    {100: 1, 300: 0.1, 200: 2},
+    init_value=0.02,
+    boundaries=[100, 200, 300],
+    end=200,
+  )
+  build(
+    'piecewise_constant_many', constant, many, boundaries=some, end=some[-1]
+  )
+  build(
+    'piecewise_cosine',
+    interpolate,
+    'cosine',
+    0.1,
+    {1000: 2.0, 5000: 0.5, 10**6: 0.0},
+    boundaries=[1000, 5000],
+    end=10**6,
+  )
+  build(
+    'piecewise_linear_long',
+    interpolate,
+    'linear',
+    0.3,
+    {1: 3.0, 2: 0.1, 10**9: 0.7, MAX_COUNT: 0.2},
+    boundaries=[1, 2, 10**9],
+    end=MAX_COUNT,
+  )
+  build(
+    'piecewise_linear_many',
+    interpolate,
+    'linear',
+    0.5,
+    many,
+    boundaries=some,
+    end=7 * 1000**2,
+  )
+  build(
+    'piecewise_cosine_many',
+    interpolate,
+    'cosine',
+    0.5,
+    many,
+    boundaries=some,
+    end=7 * 1000**2,
+  )
+  build(
+    'piecewise_linear_one',
+    interpolate,
+    'linear',
+    -2.0,
+    {50: 0.25},
+    end=50,
+  )
+
+
+def _warmups() -> None:
+  """Warm-ups."""
+  constant = 'warmup_constant_schedule'
+  cosine = 'warmup_cosine_decay_schedule'
+  exponential = 'warmup_exponential_decay_schedule'
+  build('warmup_constant_none', constant, 0.5, 0.1, 0, end=0)
+  build('warmup_constant_falling', constant, 0.5, 0.1, 64, end=64)
+  build('warmup_constant_long', constant, 0.0, 0.1, MAX_COUNT, end=MAX_COUNT)
+  build('warmup_cosine_none', cosine, 0.5, 1e-3, 0, 500, end=500)
+  build(
+    'warmup_cosine_exponent',
+    cosine,
+    1e-6,
+    2e-3,
+    2000,
+    10**6,
+    1e-5,
+    exponent=1.5,
+    boundaries=[2000],
+    end=1_002_000,
+  )
+  build(
+    'warmup_cosine_one_step', cosine, 0.0, 1.0, 1, 1, boundaries=[1], end=2
+  )
+  build(
+    'warmup_cosine_long',
+    cosine,
+    1e-5,
+    1e-3,
+    10**9,
+    10**9,
+    boundaries=[10**9],
+    end=2 * 10**9,
+  )
+  build(
+    'warmup_exponential',
+    exponential,
+    0.0,
+    1e-3,
+    100,
+    transition_steps=200,
+    decay_rate=0.9,
+    boundaries=[100],
+  )
+  build(
+    'warmup_exponential_none', exponential, 0.3, 1e-3, 0, 200, decay_rate=0.9
+  )
+  build(
+    'warmup_exponential_options',
+    exponential,
+    init_value=0.1,
+    peak_value=1.0,
+    warmup_steps=10,
+    transition_steps=5,
+    decay_rate=0.5,
+    transition_begin=20,
+    staircase=True,
+    end_value=0.2,
+    boundaries=[10, 30, 35, 40],
+    end=45,
+  )
+
+
+def _restarts() -> None:
+  """Warm restarts."""
+  known = {entry.name: entry for entry in ZOO}
+  cosine = known['cosine']
+  sgdr('sgdr', cosine, 1000)
+  sgdr('sgdr_doubling', cosine, 1000, t_mult=2.0)
+  sgdr('sgdr_one_and_a_half', cosine, 1000, t_mult=1.5)
+  sgdr('sgdr_tripling', cosine, 100, t_mult=3)
+  sgdr('sgdr_a_tenth_more', known['cosine_alpha'], 777, t_mult=1.1)
+  sgdr('sgdr_every_step', cosine, 1)
+  sgdr('sgdr_exponent', known['cosine_exponent'], 10, t_mult=2)
+  line = dataclasses.replace(
+    known['linear_falling'], at=linear_at(0.001, 0.0001)
+  )
+  sgdr('sgdr_linear', line, 64, t_mult=2)
+  square = dataclasses.replace(
+    known['polynomial_square'], at=polynomial_at(1.0, 0.0, 2.0)
+  )
+  sgdr('sgdr_polynomial', square, 50)
+
+
+def _joins() -> None:
+  """Joins."""
+  known = {entry.name: entry for entry in ZOO}
+  cosine, line = known['cosine'], known['linear_falling']
+  join('join_seed', [known['constant'], line], [1000])
+  join(
+    'join_kinds',
+    [
+      known['linear_rising'],
+      cosine,
+      known['exponential'],
+      known['polynomial_square'],
+      known['piecewise_constant'],
+      known['constant'],
+    ],
+    [500, 1200, 1300, 1450, 3000],
+  )
+  join('join_same', [cosine] * 10, [1000 * i for i in range(1, 10)])
+  join(
+    'join_alternating',
+    [line, cosine, known['linear_rising'], known['cosine_alpha'], line],
+    [100, 2000, 2001, 10**6],
+  )
+  nested = join('join_nested_inner', [line, known['constant']], [700])
+  join(
+    'join_nested',
+    [nested, known['warmup_cosine'], known['sgdr_doubling']],
+    [1500, 12_000],
+  )
+  join('join_from_zero', [known['constant'], cosine], [0])
+  join('join_of_one', [cosine], [])
+  join('join_long', [line, known['cosine_long']], [MAX_COUNT - 10])
+  join(
+    'join_begin', [known['linear_begin'], known['polynomial_begin']], [10**9]
+  )
+  join(
+    'join_piecewise', [known['piecewise_cosine'], known['cosine_all']], [10**5]
+  )
+
+
+def _users() -> None:
+  """What users bring: their own classes, and closures."""
+  add(
+    'user_class',
+    InverseSqrt(init_value=0.3, timescale=100),
+    lambda n: rounded(0.3) / mp.sqrt(1 + mp.mpf(n) / 100),
+  )
+  add(
+    'user_class_static',
+    InverseSqrt(init_value=0.3, timescale=100, upside_down=True),
+    lambda n: rounded(0.3) * mp.sqrt(1 + mp.mpf(n) / 100),
+  )
+  closure = add(
+    'closure',
+    fs.as_schedule(optax_closure),
+    None,
+    end=1000,
+    covers=('as_schedule',),
+  )
+  known = {entry.name: entry for entry in ZOO}
+  join('join_closure', [known['linear_rising'], closure], [300])
+
+
+_seed()
+_values()
+_polynomials()
+_exponentials()
+_cosines()
+_onecycles()
+_pieces()
+_warmups()
+_restarts()
+_joins()
+_users()
+
+
+def parametrize(keep: Callable[[Entry], bool] = lambda entry: True) -> Any:
+  """A decorator that runs a test once for each entry."""
+  entries = [entry for entry in ZOO if keep(entry)]
+  return pytest.mark.parametrize('entry', entries, ids=lambda entry: entry.name)
+
+
+def parts(schedule: fs.Schedule) -> Iterator[fs.Schedule]:
+  """A schedule and the schedules inside it."""
+  yield schedule
+  for field in dataclasses.fields(schedule):
+    inside = getattr(schedule, field.name)
+    for part in inside if isinstance(inside, tuple) else [inside]:
+      if isinstance(part, fs.Schedule):
+        yield from parts(part)
