@@ -130,5 +130,6 @@ class WarmRestarts(Schedule):
   t_mult: Any
 
   def value(self, count: Any) -> Any:
-    done, remaining = numerics.cycle(count, self.period, number(self.t_mult))
-    return self.curve.between(done, remaining)
+    return self.curve.between(
+      numerics.cycle(count, self.period, number(self.t_mult))
+    )

@@ -21,13 +21,12 @@ class Curve(Schedule):
   """A schedule over a span of steps, that holds its end value afterwards."""
 
   @abc.abstractmethod
-  def between(self, done: Any, remaining: Any) -> Any:
-    """The value where `done` of a span is done and `remaining` is left.
+  def between(self, span: numerics.Span) -> Any:
+    """The value where some of a span is done and the rest remains.
 
     Args:
-      done: an integer or a number >= 0.
-      remaining: likewise; not both are 0. Only their ratio matters, so that a
-        curve can be stretched to a span of another length.
+      span: the span. Only the ratio of its parts matters, so that a curve can
+        be stretched to a span of another length.
     """
 
 
@@ -44,12 +43,12 @@ class Linear(Curve):
   end_value: Any
   transition_steps: Any
 
-  def between(self, done: Any, remaining: Any) -> Any:
+  def between(self, span: numerics.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
-    return numerics.mix(init, end, done, remaining)
+    return numerics.mix(init, end, span)
 
   def value(self, count: Any) -> Any:
-    return self.between(*numerics.span(count, self.transition_steps))
+    return self.between(numerics.span(count, self.transition_steps))
 
 
 class Polynomial(Curve):
@@ -67,13 +66,13 @@ class Polynomial(Curve):
   power: Any
   transition_steps: Any
 
-  def between(self, done: Any, remaining: Any) -> Any:
+  def between(self, span: numerics.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
-    weight, other = numerics.power(done, remaining, number(self.power))
+    weight, other = numerics.power(span, number(self.power))
     return init * weight + end * other
 
   def value(self, count: Any) -> Any:
-    return self.between(*numerics.span(count, self.transition_steps))
+    return self.between(numerics.span(count, self.transition_steps))
 
 
 class Cosine(Curve):
@@ -89,13 +88,13 @@ class Cosine(Curve):
   end_value: Any
   decay_steps: Any
 
-  def between(self, done: Any, remaining: Any) -> Any:
+  def between(self, span: numerics.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
-    weight, other = numerics.cosine_weights(done, remaining)
+    weight, other = numerics.cosine_weights(span)
     return init * weight + end * other
 
   def value(self, count: Any) -> Any:
-    return self.between(*numerics.span(count, self.decay_steps))
+    return self.between(numerics.span(count, self.decay_steps))
 
 
 class CosinePower(Curve):
@@ -113,14 +112,15 @@ class CosinePower(Curve):
   exponent: Any
   decay_steps: Any
 
-  def between(self, done: Any, remaining: Any) -> Any:
+  def between(self, span: numerics.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
-    weight, other = numerics.cosine_weights(done, remaining)
-    weight, other = numerics.power(other, weight, number(self.exponent))
+    weight, other = numerics.cosine_weights(span)
+    turned = numerics.Span(other, weight, numerics.number(1.0))
+    weight, other = numerics.power(turned, number(self.exponent))
     return init * weight + end * other
 
   def value(self, count: Any) -> Any:
-    return self.between(*numerics.span(count, self.decay_steps))
+    return self.between(numerics.span(count, self.decay_steps))
 
 
 class Exponential(Schedule):
@@ -201,10 +201,10 @@ class PiecewiseInterpolate(Schedule):
     left = numerics.clip_index(numerics.segment(self.boundaries, count), last)
     start = numerics.look_up(numerics.prepend_zero(self.boundaries), left)
     end = numerics.look_up(self.boundaries, left)
-    done, remaining = numerics.span(numerics.after(count, start), end - start)
+    span = numerics.span(numerics.after(count, start), end - start)
     knots = number(self.init_value) * number(self.scales)
     a, b = numerics.look_up(knots, left), numerics.look_up(knots, left + 1)
     if self.interpolate_type == 'linear':
-      return numerics.mix(a, b, done, remaining)
-    weight, other = numerics.cosine_weights(done, remaining)
+      return numerics.mix(a, b, span)
+    weight, other = numerics.cosine_weights(span)
     return a * weight + b * other

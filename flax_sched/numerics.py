@@ -30,7 +30,7 @@ for basic building blocks of double-word arithmetic", ACM TOMS 44(2), 2017.
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 from flax import struct
@@ -126,10 +126,14 @@ class TwoFloat:
     return TwoFloat(*_fast_two_sum(p, e + (self.hi * y.lo + self.lo * y.hi)))
 
   def __truediv__(self, other: Any) -> TwoFloat:
+    if is_host(other):
+      return self * (1.0 / np.float64(other))
     y = _two_float(other)
-    q = self.hi / y.hi
-    rest = self - y * TwoFloat(q, jnp.zeros_like(q))
-    return TwoFloat(*_fast_two_sum(q, rest.hi / y.hi))
+    # By the inverse, since XLA does not fuse across a quotient that has two
+    # uses: this one depends on the divisor alone, most often a parameter.
+    inverse = 1.0 / y.hi
+    error = 1.0 - y * TwoFloat(inverse, jnp.zeros_like(inverse))
+    return self * TwoFloat(*_fast_two_sum(inverse, inverse * error.hi))
 
   def __rtruediv__(self, other: Any) -> TwoFloat:
     return _two_float(other) / self
@@ -217,7 +221,21 @@ def as_count(count: Any, caller: str) -> Any:
   return lax.convert_element_type(clipped, np.dtype(np.int32))
 
 
-def span(count: Any, steps: Any) -> tuple[Any, Any]:
+class Span(NamedTuple):
+  """How much of a span is done.
+
+  Attributes:
+    done: what is done, an integer or a number >= 0.
+    remaining: what remains, likewise.
+    whole: their sum, above 0.
+  """
+
+  done: Any
+  remaining: Any
+  whole: Any
+
+
+def span(count: Any, steps: Any) -> Span:
   """How much of a span of `steps` is done at `count`, and how much remains.
 
   Args:
@@ -226,19 +244,22 @@ def span(count: Any, steps: Any) -> tuple[Any, Any]:
       length counts as one of 1, so that what is not selected stays finite.
 
   Returns:
-    (done, remaining), both >= 0: integers, or numbers for a float length.
+    The span: of integers, or for a float length of numbers.
   """
-  if is_host(count) and is_host(steps):
-    whole = np.maximum(steps, 1).astype(np.int64)
-    done = np.minimum(count, whole)
-    return done, whole - done
+  if is_host(steps):
+    steps = np.maximum(steps, 1)
+    if is_host(count):
+      whole = steps.astype(np.int64)
+      done = np.minimum(count, whole)
+      return Span(done, whole - done, whole)
   if np.issubdtype(steps.dtype, np.floating):
     whole, done = number(steps), number(count)
     done = minimum(done, whole)
-    return done, whole - done
-  whole = jnp.maximum(jnp.asarray(steps, np.int32), np.int32(1))
-  done = jnp.minimum(jnp.asarray(count, np.int32), whole)
-  return done, whole - done
+    return Span(done, whole - done, whole)
+  if not is_host(steps):
+    steps = jnp.maximum(steps, np.int32(1))
+  done = jnp.minimum(jnp.asarray(count, np.int32), steps)
+  return Span(done, steps - done, steps)
 
 
 def after(count: Any, start: Any) -> Any:
@@ -260,7 +281,10 @@ def to_float32(x: Any) -> Any:
     return x.astype(np.float32)
   if isinstance(x, TwoFloat):
     x = x.hi + x.lo
-  return jnp.clip(_f32(x), -MAX_FLOAT32, MAX_FLOAT32)
+  # XLA repeats cheap operations in each of their users: without a division at
+  # its end, the whole formula would be repeated for every array of parameters.
+  one = lax.optimization_barrier(jnp.float32(1.0))
+  return jnp.clip(_f32(x), -MAX_FLOAT32, MAX_FLOAT32) / one
 
 
 def where(condition: Any, x: Any, y: Any) -> Number:
@@ -405,21 +429,20 @@ def scaled_exp2(
   return where(k == 0, factor * u, product - factor)
 
 
-def power(part: Any, rest: Any, exponent: Number) -> tuple[Number, Number]:
-  """w = (rest / (part + rest))**exponent and 1 - w, both to full precision.
+def power(span: Span, exponent: Number) -> tuple[Number, Number]:
+  """w = (remaining / whole)**exponent and 1 - w, both to full precision.
 
   Args:
-    part: an integer or a number >= 0.
-    rest: likewise; not both are 0.
+    span: a span.
     exponent: a number > 0.
 
   Returns:
-    The pair (w, 1 - w); (0, 1) where `rest` is 0, with finite gradients.
+    The pair (w, 1 - w); (0, 1) where nothing remains, with finite gradients.
   """
-  part, rest = number(part), number(rest)
-  positive, whole = less(0.0, rest), part + rest
-  base = where(positive, rest, whole)
-  difference = where(positive, part, 0.0)
+  done, remaining, whole = map(number, span)
+  positive = less(0.0, remaining)
+  base = where(positive, remaining, whole)
+  difference = where(positive, done, 0.0)
   log = exponent * log2_ratio(base, whole, difference)
   one = np.float64(1.0)
   return (
@@ -428,23 +451,22 @@ def power(part: Any, rest: Any, exponent: Number) -> tuple[Number, Number]:
   )
 
 
-def cosine_weights(part: Any, rest: Any) -> tuple[Number, Number]:
-  """cos**2 and sin**2 of a quarter turn times part / (part + rest).
+def cosine_weights(span: Span) -> tuple[Number, Number]:
+  """cos**2 and sin**2 of a quarter turn times done / whole.
 
   Both keep full relative precision at both ends: the smaller is computed from
-  whichever of `part` and `rest` is smaller, as sin**2 of at most an eighth of
-  a turn.
+  whichever of `done` and `remaining` is smaller, as sin**2 of at most an eighth
+  of a turn.
 
   Args:
-    part: what is done, an integer or a number >= 0.
-    rest: what remains, likewise; not both are 0.
+    span: a span.
 
   Returns:
     The pair (cos**2, sin**2), which falls from (1, 0) to (0, 1).
   """
-  part, rest = number(part), number(rest)
-  early = less(part, rest)
-  z = where(early, part, rest) / (part + rest)
+  done, remaining, whole = map(number, span)
+  early = less(done, remaining)
+  z = where(early, done, remaining) / whole
   if is_host(z):
     small = np.sin(z * (np.pi / 2)) ** 2
   else:
@@ -454,17 +476,17 @@ def cosine_weights(part: Any, rest: Any) -> tuple[Number, Number]:
   return where(early, large, small), where(early, small, large)
 
 
-def mix(a: Number, b: Number, part: Any, rest: Any) -> Number:
-  """(a * rest + b * part) / (part + rest), exact even where it crosses zero.
+def mix(a: Number, b: Number, span: Span) -> Number:
+  """(a remaining + b done) / whole, exact even where it crosses zero.
 
   Integers are split in two, so that each product is exact before the sum.
   """
-  whole = number(part) + number(rest)
-  if not (_is_integer(part) and _is_integer(rest)):
-    return (a * number(rest) + b * number(part)) / whole
-  high = a * number(rest >> 16) + b * number(part >> 16)
-  low = a * number(rest & 0xFFFF) + b * number(part & 0xFFFF)
-  return (high * 65536.0 + low) / whole
+  done, remaining, whole = span
+  if not (_is_integer(done) and _is_integer(remaining)):
+    return (a * number(remaining) + b * number(done)) / number(whole)
+  high = a * number(remaining >> 16) + b * number(done >> 16)
+  low = a * number(remaining & 0xFFFF) + b * number(done & 0xFFFF)
+  return (high * 65536.0 + low) / number(whole)
 
 
 def look_up(table: Any, index: Any) -> Any:
@@ -534,7 +556,7 @@ def floor_divide(count: Any, steps: Any) -> Any:
   return jnp.asarray(count, np.int32) // steps
 
 
-def cycle(count: Any, period: Any, growth: Number) -> tuple[Number, Number]:
+def cycle(count: Any, period: Any, growth: Number) -> Span:
   """What is done and what remains of the cycle that the count is in.
 
   Cycle i lasts period * growth**i; it starts at the sum of those before it,
@@ -546,35 +568,35 @@ def cycle(count: Any, period: Any, growth: Number) -> tuple[Number, Number]:
     growth: at least 1.
 
   Returns:
-    (done, remaining), numbers >= 0.
+    The cycle, as a span of numbers.
   """
   turns = floor_divide(count, period)
-  even = number(count) - number(turns) * number(period)
+  n, first = number(count), number(period)
+  even = n - number(turns) * first
+  if is_host(growth) and np.ndim(growth) == 0 and growth == 1:
+    return Span(even, first - even, first)
   grows = less(1.0, growth)
   growth = where(grows, growth, 2.0)
-  more, first, log = growth - 1.0, number(period), log2(growth)
+  more, log = growth - 1.0, log2(growth)
 
   def start(i: Number) -> Number:
     total = scaled_exp2(first, i * log, minus_one=True) / more
     # A boundary that is a whole number of steps must not miss it by a rounding.
     return total * (1 - 2.0**-38)
 
-  n = number(count)
   index = floor(log2(n * more / first + 1.0) / log + 0.5)
   index = where(less(n, start(index)), index - 1.0, index)
-  done = maximum(n - start(index), 0.0)
   length = scaled_exp2(first, index * log)
-  done = minimum(done, length)
-  return (
-    where(grows, done, even),
-    where(grows, length - done, first - even),
-  )
+  done = minimum(maximum(n - start(index), 0.0), length)
+  done = where(grows, done, even)
+  length = where(grows, length, first)
+  return Span(done, length - done, length)
 
 
 def floor(x: Number) -> Number:
-  """The largest integer <= x, for |x| < 2**24."""
+  """The largest integer <= x."""
   if is_host(x):
     return np.floor(x)
-  whole = lax.floor(x.hi)
-  whole = jnp.where((whole == x.hi) & (x.lo < 0), whole - 1, whole)
-  return TwoFloat(whole, jnp.zeros_like(whole))
+  high = lax.floor(x.hi)
+  low = jnp.where(high == x.hi, lax.floor(x.lo), 0.0)
+  return TwoFloat(*_fast_two_sum(high, low))
