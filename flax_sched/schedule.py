@@ -103,7 +103,8 @@ class Schedule(struct.PyTreeNode, abc.ABC):
 def _evaluate(schedule: Schedule, count: Any) -> Any:
   value = numerics.to_float32(schedule.value(count))
   if numerics.is_host(value) and numerics.is_host(count):
-    return value if np.ndim(count) == 0 else np.broadcast_to(value, count.shape)
+    same = np.shape(value) == np.shape(count)
+    return value if same else np.full(count.shape, value)
   return jnp.broadcast_to(value, jnp.shape(count))
 
 
