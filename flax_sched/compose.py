@@ -49,10 +49,15 @@ class Join(Schedule):
 
   def value(self, count: Any) -> Any:
     index = numerics.segment(self.boundaries, count)
+    if numerics.is_host(index):
+      if np.ndim(index) == 0:
+        return self._part(index, count)
+      if all(map(numerics.is_host, jax.tree_util.tree_leaves(self))):
+        result = np.empty(count.shape, np.float64)
+        for i in np.unique(index):
+          result[index == i] = self._part(i, count[index == i])
+        return result
     starts = numerics.prepend_zero(self.boundaries)
-    on_host = all(map(numerics.is_host, jax.tree_util.tree_leaves(self)))
-    if on_host and numerics.is_host(count):
-      return self._value_on_host(count, index, starts)
     ends = numerics.append_end(self.boundaries)
     result = None
     for members in _kinds(self.schedules):
@@ -73,15 +78,11 @@ class Join(Schedule):
       result = value if result is None else numerics.where(mine, value, result)
     return result
 
-  def _value_on_host(self, count: Any, index: Any, starts: Any) -> Any:
-    if np.ndim(count) == 0:
-      return self.schedules[index].value(numerics.after(count, starts[index]))
-    result = np.empty(count.shape, np.float64)
-    for i in np.unique(index):
-      mine = index == i
-      local = numerics.after(count[mine], starts[i])
-      result[mine] = self.schedules[i].value(local)
-    return result
+  def _part(self, index: Any, count: Any) -> Any:
+    """The value of one schedule at counts that are all in its part."""
+    if index > 0:
+      count = numerics.after(count, self.boundaries[index - 1])
+    return self.schedules[index].value(count)
 
 
 def _kinds(schedules: tuple[Schedule, ...]) -> list[list[int]]:

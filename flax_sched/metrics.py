@@ -167,8 +167,8 @@ def _take(values: Mapping[str, Any]) -> dict[str, Any]:
   for name, value in values.items():
     if np.size(value) != 1:
       raise ValueError(
-        f'HyperparamLogger.log: {name} must be a single number, got an array of '
-        f'shape {np.shape(value)}.'
+        f'HyperparamLogger.log: {name} must be a single number, got an array '
+        f'of shape {np.shape(value)}.'
       )
     taken[name] = value  # keeps the order
     if isinstance(value, jax.Array):
@@ -185,7 +185,7 @@ def _take(values: Mapping[str, Any]) -> dict[str, Any]:
 
 @jax.jit
 def _copy(values: dict[str, jax.Array]) -> dict[str, jax.Array]:
-  # An output that is simply an input would share its buffer.
+  # jnp.copy: no output may share the memory of an input.
   return {name: jnp.copy(value) for name, value in values.items()}
 
 
@@ -199,7 +199,7 @@ def _call(writer: Any, method: str) -> None:
 
 
 def create_writer(
-  logdir: str | os.PathLike[str], *, first_step: int = 0
+  logdir: str | os.PathLike[str], *, first_step: int | None = None
 ) -> MetricWriter:
   """A writer for TensorBoard: CLU's own where it works, else one like it.
 
@@ -209,8 +209,8 @@ def create_writer(
 
   Args:
     logdir: the directory of the event files; it is made where there is none.
-    first_step: the step that training starts at; above 0 after a resume.
-      TensorBoard then hides what an interrupted run logged from there on.
+    first_step: the step that training starts or goes on at. TensorBoard then
+      hides what an interrupted run in this directory logged from there on.
 
   Returns:
     The writer. Close it in the end.
@@ -223,12 +223,13 @@ def create_writer(
     from clu import metric_writers
 
     process_0 = jax.process_index() == 0
-    if process_0 and first_step:
+    if process_0 and first_step is not None:
       from tensorboard.compat.proto import event_pb2
       from tensorboard.summary.writer import event_file_writer
 
       files = event_file_writer.EventFileWriter(logdir)
-      files.add_event(_restart(event_pb2, first_step))
+      for event in _restart(event_pb2, first_step):
+        files.add_event(event)
       files.close()
     return metric_writers.create_default_writer(
       logdir, just_logging=not process_0
@@ -265,7 +266,9 @@ class TensorBoardWriter:
   {'loss': (array([0]), array([0.5], dtype=float32))}
   """
 
-  def __init__(self, logdir: str | os.PathLike[str], *, first_step: int = 0):
+  def __init__(
+    self, logdir: str | os.PathLike[str], *, first_step: int | None = None
+  ):
     """Opens a new event file.
 
     Args:
@@ -282,23 +285,24 @@ class TensorBoardWriter:
     except ImportError as error:
       raise ImportError(
         'TensorBoardWriter: event files need tensorboardX. Install it by `pip '
-        'install flax-sched[tensorboard]`, or use CLU\'s own writers, which need '
-        'tensorflow and tensorboard.'
+        "install flax-sched[tensorboard]`, or use CLU's own writers, which "
+        'need tensorflow and tensorboard.'
       ) from error
     self._events, self._summaries = event_pb2, summary
     record_writer.directory_check(os.fspath(logdir))
-    # The number and the process make the name new: a run that is killed and
-    # started again within a second does not overwrite its first file.
+    # TensorBoard reads files in the order of their names. The time orders them,
+    # and the rest makes them new: no file is ever opened twice.
     name = (
-      f'events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.'
+      f'events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}.'
       f'{os.getpid()}.{next(_file_numbers)}'
     )
     self._records = record_writer.RecordWriter(os.path.join(logdir, name))
     self._closed = False
     self._next_flush = 0.0
     self._add(event_pb2.Event(file_version='brain.Event:2'))
-    if first_step:
-      self._add(_restart(event_pb2, first_step))
+    if first_step is not None:
+      for event in _restart(event_pb2, first_step):
+        self._add(event)
 
   def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
     """Writes values of one step, by name, as float32.
@@ -392,17 +396,19 @@ class TensorBoardWriter:
       self.flush()
 
 
-def _restart(event_pb2: Any, step: int) -> Any:
-  """The event that makes TensorBoard drop what came from `step` on before."""
+def _restart(event_pb2: Any, step: int) -> list[Any]:
+  """The events that make TensorBoard drop what came from `step` on before."""
   log = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-  return event_pb2.Event(wall_time=time.time(), step=step, session_log=log)
+  event = event_pb2.Event(wall_time=time.time(), step=step, session_log=log)
+  # Two, since the first of all in a directory starts a run and drops nothing.
+  return [event, event]
 
 
 def _as_float(name: str, x: Any) -> float:
   if np.size(x) != 1:
     raise ValueError(
-      f'TensorBoardWriter.write_scalars: {name} must be a single number, got an '
-      f'array of shape {np.shape(x)}.'
+      f'TensorBoardWriter.write_scalars: {name} must be a single number, got '
+      f'an array of shape {np.shape(x)}.'
     )
   return float(np.asarray(x).reshape(()))
 
@@ -413,16 +419,17 @@ def _flatten(
   for name, value in hparams.items():
     if hasattr(value, 'items'):
       yield from _flatten(value, f'{prefix}{name}/')
-    elif isinstance(value, (bool, int, float, str, np.number)):
-      number = isinstance(value, np.number)
-      yield f'{prefix}{name}', value.item() if number else value
+    elif isinstance(value, np.number):
+      yield f'{prefix}{name}', value.item()
+    elif isinstance(value, (bool, int, float, str)):
+      yield f'{prefix}{name}', value
     else:
       yield f'{prefix}{name}', str(value)
 
 
 def _refuse(method: str) -> NoReturn:
   raise NotImplementedError(
-    f'TensorBoardWriter.{method}: the writer has scalars, texts, histograms and '
-    'hparams only. clu.metric_writers.create_default_writer(logdir) has the '
-    'rest; it needs tensorflow and tensorboard.'
+    f'TensorBoardWriter.{method}: the writer has scalars, texts, histograms '
+    'and hparams only. clu.metric_writers.create_default_writer(logdir) has '
+    'the rest; it needs tensorflow and tensorboard.'
   )

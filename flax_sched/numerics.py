@@ -36,6 +36,10 @@ import jax
 from flax import struct
 from jax import lax
 from jax import numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad
+from jax.interpreters import batching
+from jax.interpreters import mlir
 import numpy as np
 
 MAX_COUNT = 2**31 - 1
@@ -48,7 +52,7 @@ Number: TypeAlias = Any  # np.float64 (host) or TwoFloat (device)
 
 def is_host(x: Any) -> bool:
   """Whether `x` is a Python or NumPy value, to be computed without JAX."""
-  return isinstance(x, (int, float, np.ndarray, np.generic))
+  return isinstance(x, (np.generic, np.ndarray, int, float))
 
 
 def _f32(x: Any) -> jax.Array:
@@ -89,6 +93,32 @@ def _two_product(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
   return _fast_two_sum(p, e)
 
 
+def _divide_by_one(x: jax.Array) -> jax.Array:
+  return x / lax.optimization_barrier(jnp.ones((), x.dtype))
+
+
+# The identity, where one compiled kernel is to end and another to begin: XLA
+# does not repeat a division in each of its users. Arrays on CPU need it, since
+# LLVM's loop vectorizer (of jaxlib 0.12) follows every path from an input to an
+# output, and error-free transformations have exponentially many. A scalar has
+# no loop, and is faster in one kernel.
+_kernel_end_p = Primitive('flax_sched_kernel_end')
+_kernel_end_p.def_impl(lambda x: x)
+_kernel_end_p.def_abstract_eval(lambda x: x)
+ad.deflinear2(_kernel_end_p, lambda cotangent, x: [cotangent])
+batching.defvectorized(_kernel_end_p)
+
+
+def _lower_kernel_end(context: Any, x: Any) -> Any:
+  if context.avals_in[0].shape == ():
+    return [x]
+  return mlir.lower_fun(_divide_by_one, multiple_results=False)(context, x)
+
+
+mlir.register_lowering(_kernel_end_p, lambda context, x: [x])
+mlir.register_lowering(_kernel_end_p, _lower_kernel_end, platform='cpu')
+
+
 @struct.dataclass
 class TwoFloat:
   """The unevaluated sum `hi + lo` of two float32, |lo| <= ulp(hi) / 2.
@@ -109,7 +139,7 @@ class TwoFloat:
     s, e = _two_sum(self.hi, y.hi)
     t, f = _two_sum(self.lo, y.lo)
     s, e = _fast_two_sum(s, e + t)
-    return TwoFloat(*_fast_two_sum(s, e + f))
+    return _finish(*_fast_two_sum(s, e + f))
 
   def __neg__(self) -> TwoFloat:
     return TwoFloat(-self.hi, -self.lo)
@@ -123,7 +153,8 @@ class TwoFloat:
   def __mul__(self, other: Any) -> TwoFloat:
     y = _two_float(other)
     p, e = _two_product(self.hi, y.hi)
-    return TwoFloat(*_fast_two_sum(p, e + (self.hi * y.lo + self.lo * y.hi)))
+    e = e + (self.hi * y.lo + self.lo * y.hi)
+    return _finish(*_fast_two_sum(p, e))
 
   def __truediv__(self, other: Any) -> TwoFloat:
     if is_host(other):
@@ -140,6 +171,10 @@ class TwoFloat:
 
   __radd__ = __add__
   __rmul__ = __mul__
+
+
+def _finish(hi: jax.Array, lo: jax.Array) -> TwoFloat:
+  return TwoFloat(_kernel_end_p.bind(hi), _kernel_end_p.bind(lo))
 
 
 def _constant(x: float | np.ndarray) -> TwoFloat:
@@ -190,7 +225,7 @@ def number(parameter: Any) -> Number:
 
 
 def _is_integer(x: Any) -> bool:
-  return not isinstance(x, TwoFloat) and np.issubdtype(x.dtype, np.integer)
+  return not isinstance(x, TwoFloat) and x.dtype.kind in 'iu'
 
 
 def as_count(count: Any, caller: str) -> Any:
@@ -214,7 +249,7 @@ def as_count(count: Any, caller: str) -> Any:
       'int(count) or count.astype(int).'
     )
   if is_host(count):
-    return np.minimum(np.maximum(count, 0), 2**62).astype(np.int64)
+    return np.clip(count, 0, min(np.iinfo(dtype).max, 2**62)).astype(np.int64)
   limits = np.iinfo(dtype)
   low, high = max(limits.min, 0), min(limits.max, MAX_COUNT)
   clipped = lax.clamp(dtype.type(low), count, dtype.type(high))
@@ -241,25 +276,25 @@ def span(count: Any, steps: Any) -> Span:
   Args:
     count: a count, from `as_count`.
     steps: the span's length: an integer, or beyond int32 a float. A span of no
-      length counts as one of 1, so that what is not selected stays finite.
+      length is done, and counts as one of 1.
 
   Returns:
     The span: of integers, or for a float length of numbers.
   """
-  if is_host(steps):
-    steps = np.maximum(steps, 1)
-    if is_host(count):
-      whole = steps.astype(np.int64)
-      done = np.minimum(count, whole)
-      return Span(done, whole - done, whole)
-  if np.issubdtype(steps.dtype, np.floating):
-    whole, done = number(steps), number(count)
+  whole = np.maximum(steps, 1) if is_host(steps) else steps
+  if is_host(count) and is_host(steps):
+    whole = whole.astype(np.int64)
+    remaining = np.maximum(np.int64(steps) - count, 0)
+    return Span(whole - remaining, remaining, whole)
+  if np.issubdtype(whole.dtype, np.floating):
+    whole, done = number(whole), number(count)
     done = minimum(done, whole)
     return Span(done, whole - done, whole)
-  if not is_host(steps):
-    steps = jnp.maximum(steps, np.int32(1))
-  done = jnp.minimum(jnp.asarray(count, np.int32), steps)
-  return Span(done, steps - done, steps)
+  if not is_host(whole):
+    whole = jnp.maximum(whole, np.int32(1))
+  remaining = jnp.asarray(steps, np.int32) - jnp.asarray(count, np.int32)
+  remaining = jnp.maximum(remaining, np.int32(0))
+  return Span(whole - remaining, remaining, whole)
 
 
 def after(count: Any, start: Any) -> Any:
@@ -282,9 +317,18 @@ def to_float32(x: Any) -> Any:
   if isinstance(x, TwoFloat):
     x = x.hi + x.lo
   # XLA repeats cheap operations in each of their users: without a division at
-  # its end, the whole formula would be repeated for every array of parameters.
+  # its end (newer XLA: a barrier), the whole formula would be repeated for every
+  # array of parameters.
   one = lax.optimization_barrier(jnp.float32(1.0))
-  return jnp.clip(_f32(x), -MAX_FLOAT32, MAX_FLOAT32) / one
+  return lax.optimization_barrier(_clip(_f32(x)) / one)
+
+
+def _clip(x: jax.Array) -> jax.Array:
+  """x within the float32 range."""
+  # Not by min and max: LLVM (of jaxlib 0.12) takes minutes over a long formula
+  # in a loop that ends in one of them.
+  x = jnp.where(x > MAX_FLOAT32, MAX_FLOAT32, x)
+  return jnp.where(x < -MAX_FLOAT32, -MAX_FLOAT32, x)
 
 
 def where(condition: Any, x: Any, y: Any) -> Number:
@@ -422,7 +466,7 @@ def scaled_exp2(
   for part in (thirds, thirds, thirds, k - 3 * thirds):
     power = _power_of_two(part)
     hi, lo = hi * power, lo * power
-  hi = jnp.clip(hi, -MAX_FLOAT32, MAX_FLOAT32)
+  hi = _clip(hi)
   product = TwoFloat(hi, jnp.where(jnp.abs(hi) < MAX_FLOAT32, lo, 0.0))
   if not minus_one:
     return product
@@ -582,15 +626,24 @@ def cycle(count: Any, period: Any, growth: Number) -> Span:
   def start(i: Number) -> Number:
     total = scaled_exp2(first, i * log, minus_one=True) / more
     # A boundary that is a whole number of steps must not miss it by a rounding.
-    return total * (1 - 2.0**-38)
+    whole = floor(total + 0.5)
+    close = less(absolute(total - whole), total * 2.0**-42)
+    return where(close, _with_gradient_of(total, whole), total)
 
-  index = floor(log2(n * more / first + 1.0) / log + 0.5)
-  index = where(less(n, start(index)), index - 1.0, index)
-  length = scaled_exp2(first, index * log)
-  done = minimum(maximum(n - start(index), 0.0), length)
+  index = floor(log2(n * more / first + 1.0) / log + 0.5)  # or one too many
+  edge = start(index)
+  early = less(n, edge)
+  other = start(where(early, index - 1.0, index + 1.0))
+  done = maximum(n - where(early, other, edge), 0.0)
+  remaining = maximum(where(early, edge, other) - n, 0.0)
   done = where(grows, done, even)
-  length = where(grows, length, first)
-  return Span(done, length - done, length)
+  remaining = where(grows, remaining, first - even)
+  return Span(done, remaining, done + remaining)
+
+
+def _with_gradient_of(x: Number, value: Number) -> Number:
+  """`value`, but as differentiable as `x`."""
+  return value if is_host(x) else value + (x - lax.stop_gradient(x))
 
 
 def floor(x: Number) -> Number:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-import math
 import os
 import pathlib
 import struct
@@ -18,12 +17,13 @@ if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
 _MAX_POINTS = 4096  # of a curve: more than a picture has columns
-_MAX_MARKERS = 40
+_MAX_DOTS = 40
 _LOG_RATIO = 1e3  # a positive curve that spans more gets a logarithmic axis
+_STEPS = [1, 2, 2.5, 3, 4, 5, 10]  # between two ticks, times a power of ten
 
-# Blue and orange that colour-blind people tell apart (Okabe and Ito, 2008).
+# A blue and an orange that colour-blind people tell apart (Okabe, Ito, 2008).
 _PLANNED, _LOGGED = '#0072b2', '#d55e00'
-_INK, _GRID = '#333333', '#e6e6e6'
+_INK, _PALE = '#333333', '#e4e4e4'
 
 
 def plot_schedules(
@@ -42,8 +42,9 @@ def plot_schedules(
   Args:
     schedules: by name, a schedule, a number or another callable of the count.
     total_steps: how many steps to draw.
-    logged: what training logged, by the same names: the steps and the values
-      there, drawn as dots on the planned line. `read_scalars` gives it.
+    logged: what training logged, by the same names: the steps, and the values
+      there, of which a few are drawn as dots over the line. `read_scalars`
+      gives it.
     path: where to save the picture; its suffix is the format: .png, .svg, .pdf.
     title: a title above all panels.
 
@@ -61,56 +62,75 @@ def plot_schedules(
   >>> len(figure.axes)
   1
   """
+  caller = 'plot_schedules'
   try:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
   except ImportError as error:
     raise ImportError(
-      'plot_schedules: pictures need matplotlib. Install it by `pip install '
+      f'{caller}: pictures need matplotlib. Install it by `pip install '
       'flax-sched[plot]`.'
     ) from error
   logged = logged or {}
   if not schedules:
-    raise ValueError('plot_schedules: schedules must not be empty.')
-  if isinstance(total_steps, bool) or total_steps != int(total_steps) or (
-    total_steps < 1
-  ):
+    raise ValueError(f'{caller}: schedules must not be empty.')
+  if not isinstance(total_steps, (int, np.integer)) or total_steps < 1:
     raise ValueError(
-      'plot_schedules: total_steps must be a positive integer, got '
-      f'{total_steps!r}.'
+      f'{caller}: total_steps must be a positive integer, got {total_steps!r}.'
     )
   for name in logged:
     if name not in schedules:
       raise ValueError(
-        f'plot_schedules: logged has {name!r}, which schedules lacks. It has '
-        f'{", ".join(schedules)}.'
+        f'{caller}: logged must have the names of schedules, got {name!r}. '
+        f'They are {", ".join(schedules)}.'
       )
-  steps = _sample(int(total_steps))
-  figure = Figure(figsize=(7.2, 0.5 + 1.75 * len(schedules)), dpi=150,
-                  layout='constrained')
+  points = min(int(total_steps), _MAX_POINTS)
+  steps = np.linspace(0, total_steps - 1, points).round().astype(np.int64)
+  figure = Figure(
+    figsize=(7.0, 0.7 + 1.6 * len(schedules)),
+    dpi=160,
+    layout=ConstrainedLayoutEngine(w_pad=0.07, h_pad=0.07),
+  )
   FigureCanvasAgg(figure)
   panels = figure.subplots(len(schedules), 1, sharex=True, squeeze=False)[:, 0]
   for panel, (name, schedule) in zip(panels, schedules.items(), strict=True):
     curve = np.asarray(as_schedule(schedule)(steps), np.float64)
     _draw(panel, name, steps, curve, logged.get(name))
-  panels[-1].set_xlabel('step (completed updates)', color=_INK)
-  panels[-1].set_xlim(0, max(int(total_steps), 1))
-  if logged:
-    figure.legend(
-      *panels[0].get_legend_handles_labels(),
-      loc='outside upper right', ncols=2, frameon=False, labelcolor=_INK,
-    )
+  panels[-1].set_xlim(0, total_steps)
+  panels[-1].set_xlabel('step (completed updates)', color=_INK, fontsize=9)
   if title:
-    figure.suptitle(title, x=0.01, ha='left', color=_INK)
+    figure.suptitle(
+      title, x=0.01, ha='left', color=_INK, fontsize=11, fontweight='bold'
+    )
+  if logged:
+    from matplotlib.lines import Line2D
+
+    figure.legend(
+      handles=[
+        Line2D([], [], label='planned', **_LINE),
+        Line2D([], [], label='logged', **_DOTS),
+      ],
+      loc='outside upper right' if not title else 'upper right',
+      ncols=2,
+      frameon=False,
+      labelcolor=_INK,
+      fontsize=9,
+    )
   if path is not None:
     figure.savefig(os.fspath(path))
   return figure
 
 
-def _sample(total_steps: int) -> np.ndarray:
-  """The steps to draw: all, or evenly spaced ones with both ends."""
-  points = min(total_steps, _MAX_POINTS)
-  return np.unique(np.linspace(0, total_steps - 1, points).round().astype(int))
+_LINE: dict[str, Any] = {'color': _PLANNED, 'linewidth': 1.4}
+_DOTS: dict[str, Any] = {
+  'linestyle': '',
+  'marker': 'o',
+  'markersize': 3.4,
+  'markerfacecolor': 'white',
+  'markeredgecolor': _LOGGED,
+  'markeredgewidth': 0.9,
+}
 
 
 def _draw(
@@ -120,13 +140,159 @@ def _draw(
   curve: np.ndarray,
   logged: tuple[Any, Any] | None,
 ) -> None:
-  panel.plot(steps, curve, color=_PLANNED, linewidth=1.5, label='planned')
-  if logged is not None:
-    at, values = np.asarray(logged[0]), np.asarray(logged[1])
-    every = max(1, math.ceil(len(at) / _MAX_MARKERS))
+  from matplotlib import ticker
+
+  panel.plot(steps, curve, **_LINE)
+  values = curve
+  if logged is not None and len(logged[0]):
+    at, dots = np.asarray(logged[0]), np.asarray(logged[1])
+    few = np.linspace(0, len(at) - 1, min(len(at), _MAX_DOTS)).round()
+    # Half of a dot at either end lies outside the panel.
     panel.plot(
-      at[::every], values[::every], linestyle='', marker='o', markersize=3.5,
-      markerfacecolor='white', markeredgecolor=_LOGGED, markeredgewidth=1.0,
-      label='logged',
+      at[few.astype(int)],
+      dots[few.astype(int)],
+      clip_on=False,
+      zorder=3,
+      **_DOTS,
     )
-  _style(panel)
+    values = np.concatenate([curve, dots])
+  low, high = float(np.min(values)), float(np.max(values))
+  if low > 0 and high / low > _LOG_RATIO:
+    panel.set_yscale('log')
+  else:
+    panel.set_ylim(*_limits(low, high))
+    panel.yaxis.set_major_locator(ticker.MaxNLocator(4, steps=_STEPS))
+    panel.yaxis.set_major_formatter(lambda y, _: f'{y:,.6g}')
+  panel.xaxis.set_major_locator(
+    ticker.MaxNLocator(6, integer=True, steps=_STEPS)
+  )
+  panel.xaxis.set_major_formatter(lambda x, _: f'{x:,.0f}')
+  panel.set_title(name.replace('_', ' '), loc='left', color=_INK, fontsize=9.5)
+  panel.tick_params(labelsize=8.5, color=_PALE, labelcolor=_INK)
+  panel.tick_params(which='minor', left=False)
+  panel.grid(color=_PALE, linewidth=0.6)
+  panel.set_axisbelow(True)
+  for side in ('top', 'right'):
+    panel.spines[side].set_visible(False)
+  for side in ('bottom', 'left'):
+    panel.spines[side].set_color('#bbbbbb')
+
+
+def _limits(low: float, high: float) -> tuple[float, float]:
+  """A vertical range: from 0 where that costs little, never of no height."""
+  if low == high:
+    room = abs(high) or 1.0
+    return low - room, high + room
+  room = (high - low) * 0.08
+  return (0.0 if 0 <= low < high / 2 else low - room), high + room
+
+
+# ---------------------------------------------------------------------------
+# Reading back what was logged.
+
+
+def read_scalars(
+  logdir: str | os.PathLike[str], prefix: str = 'hyperparams/'
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+  """Reads scalars back from the TensorBoard event files of a run.
+
+  A run that was interrupted and resumed may have logged a step more than once,
+  and the end of a file may be torn: what was written last of a step is what
+  counts, and a torn record is left out.
+
+  Args:
+    logdir: the directory of the event files, whoever wrote them.
+    prefix: which scalars to read: those whose names start with it. The names in
+      the result go without it.
+
+  Returns:
+    By name, the steps in ascending order, int64 of shape (n,), and the value at
+    each, float32 of shape (n,).
+
+  Raises:
+    ImportError: if both tensorboardX and tensorboard are missing.
+    FileNotFoundError: if `logdir` is no directory.
+
+  >>> import tempfile
+  >>> from flax_sched import metrics
+  >>> logdir = tempfile.mkdtemp()
+  >>> writer = metrics.TensorBoardWriter(logdir)
+  >>> writer.write_scalars(0, {'hyperparams/learning_rate': 0.5})
+  >>> writer.write_scalars(1, {'hyperparams/learning_rate': 0.25})
+  >>> writer.close()
+  >>> read_scalars(logdir)['learning_rate']
+  (array([0, 1]), array([0.5 , 0.25], dtype=float32))
+  """
+  decode, error_type = _event_decoder()
+  runs = []
+  for path in pathlib.Path(logdir).iterdir():
+    if 'tfevents' not in path.name:
+      continue
+    events = []
+    for record in _records(path):
+      try:
+        events.append(decode(record))
+      except error_type:
+        break  # torn, as by a full disk
+    if events:
+      # When it was opened, to less than a second, unlike its name.
+      runs.append((events[0].wall_time, path.name, events))
+  series: dict[str, dict[int, np.float32]] = {}
+  for *_, events in sorted(runs, key=lambda run: run[:2]):
+    for event in events:
+      for value in event.summary.value:
+        scalar = _scalar(value)
+        if value.tag.startswith(prefix) and scalar is not None:
+          name = value.tag[len(prefix) :]
+          series.setdefault(name, {})[event.step] = scalar
+  return {
+    name: (
+      np.array(sorted(by_step), np.int64),
+      np.array([by_step[step] for step in sorted(by_step)], np.float32),
+    )
+    for name, by_step in series.items()
+  }
+
+
+def _event_decoder() -> tuple[Any, type[Exception]]:
+  try:
+    from tensorboardX.proto import event_pb2
+  except ImportError:
+    try:
+      from tensorboard.compat.proto import event_pb2
+    except ImportError as error:
+      raise ImportError(
+        'read_scalars: event files need tensorboardX. Install it by `pip '
+        'install flax-sched[tensorboard]`.'
+      ) from error
+  from google.protobuf.message import DecodeError
+
+  return event_pb2.Event.FromString, DecodeError
+
+
+def _records(path: pathlib.Path) -> Iterator[bytes]:
+  """The records of a TFRecord file, up to its end or the first torn one."""
+  # Each is a length of 8 bytes, its checksum of 4, the data, its checksum.
+  data = path.read_bytes()
+  start = 0
+  while start + 12 <= len(data):
+    (length,) = struct.unpack_from('<Q', data, start)
+    end = start + 12 + length
+    if length == 0 or end + 4 > len(data):
+      return
+    yield data[start + 12 : end]
+    start = end + 4
+
+
+def _scalar(value: Any) -> np.float32 | None:
+  """The number in a summary value, if it holds one."""
+  if value.HasField('simple_value'):
+    return np.float32(value.simple_value)
+  if value.metadata.plugin_data.plugin_name not in ('', 'scalars'):
+    return None
+  if value.HasField('tensor') and value.tensor.dtype == 1:  # DT_FLOAT
+    if value.tensor.tensor_content:
+      return np.frombuffer(value.tensor.tensor_content, '<f4')[0]
+    if value.tensor.float_val:
+      return np.float32(value.tensor.float_val[0])
+  return None

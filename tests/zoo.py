@@ -24,6 +24,7 @@ import pytest
 
 import flax_sched as fs
 from flax_sched import numerics
+from flax_sched.schedule import Function
 
 MAX_COUNT = 2**31 - 1
 
@@ -272,15 +273,20 @@ def ulps(got: Any, exact: Any, scale: Any = 0) -> float:
   Args:
     got: a float32.
     exact: the exact value.
-    scale: the unit is that of |exact|, or of this where it is larger. Values
-      that float32 cannot hold to full precision have the smallest normal
-      number's unit, since devices flush those to 0.
+    scale: the unit is that of |exact|, or of this where it is larger. Below
+      the smallest normal number, which devices flush to 0, the unit is that
+      number. Beyond the largest float32, that one is what is exact.
 
   Returns:
     The error, 0 for an exact result.
   """
-  size = max(abs(mp.mpf(exact)), mp.mpf(scale), mp.mpf(2) ** -126)
-  unit = mp.mpf(2) ** (int(mp.floor(mp.log(size, 2))) - 23)
+  largest = mp.mpf(numerics.MAX_FLOAT32)
+  exact = min(max(mp.mpf(exact), -largest), largest)
+  size = max(abs(exact), mp.mpf(scale))
+  if size < mp.mpf(2) ** -126:
+    unit = mp.mpf(2) ** -126
+  else:
+    unit = mp.mpf(2) ** (int(mp.floor(mp.log(size, 2))) - 23)
   return float(abs(mp.mpf(float(got)) - exact) / unit)
 
 
@@ -874,3 +880,8 @@ def parts(schedule: fs.Schedule) -> Iterator[fs.Schedule]:
     for part in inside if isinstance(inside, tuple) else [inside]:
       if isinstance(part, fs.Schedule):
         yield from parts(part)
+
+
+def holds_function(schedule: fs.Schedule) -> bool:
+  """Whether a wrapped callable is inside, whose numbers nobody can see."""
+  return any(isinstance(part, Function) for part in parts(schedule))

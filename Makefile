@@ -1,0 +1,136 @@
+# Needs GNU make, a POSIX shell, and Python 3.11 or newer. `make help` tells more.
+
+PYTHON ?= python3
+ARGS ?=
+PIP_QUIET ?= --quiet
+comma := ,
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help train test lint format clean
+.PHONY: test-tensorflow test-oldest run-oldest test-newest run-newest
+
+help:
+	@echo 'make train            train on handwritten digits (more flags: ARGS="...")'
+	@echo 'make test             lint, check types, run the tests'
+	@echo 'make lint             only lint and check types'
+	@echo 'make format           format the code, and mend what ruff can mend'
+	@echo 'make test-tensorflow  the tests that need TensorFlow'
+	@echo 'make test-oldest      the tests with the oldest supported versions (Python 3.11)'
+	@echo 'make test-newest      the tests with the newest versions (Python 3.13 or 3.12)'
+	@echo 'make clean            remove what make has made, except the runs'
+	@echo
+	@echo 'Python is $(PYTHON); another one: make test PYTHON=python3.12'
+
+train: .venv/.examples
+	.venv/bin/python examples/digits/main.py \
+	  --config=configs/digits.py --workdir=runs/digits $(ARGS)
+
+test: lint
+	.venv/bin/python -m pytest -n 2 $(ARGS)
+
+lint: .venv/.test
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m mypy
+
+format: .venv/.test
+	.venv/bin/python -m ruff check --fix-only --quiet .
+	.venv/bin/python -m ruff format .
+
+test-tensorflow: .venv-tensorflow/.test
+	.venv-tensorflow/bin/python -m pytest -m tensorflow $(ARGS)
+
+test-oldest:
+	@$(find_python); python=$$(find_python 3.11); \
+	if [ -n "$$python" ]; then \
+	  $(MAKE) --no-print-directory run-oldest PYTHON="$$python"; \
+	else \
+	  echo 'test-oldest: skipped, since no working Python 3.11 was found.'; \
+	  echo 'The oldest versions have no wheels for a newer Python.'; \
+	fi
+
+run-oldest: .venv-oldest/.test
+	.venv-oldest/bin/python -m pytest -n 2 \
+	  -m 'not slow and not tensorflow' $(ARGS)
+
+test-newest:
+	@$(find_python); python=$$(find_python 3.13 3.12); \
+	if [ -n "$$python" ]; then \
+	  $(MAKE) --no-print-directory run-newest PYTHON="$$python"; \
+	else \
+	  echo 'test-newest: skipped, since no working Python 3.13 or 3.12 was found.'; \
+	  echo 'The newest JAX does not support Python 3.11.'; \
+	fi
+
+run-newest: .venv-newest/.test
+	.venv-newest/bin/python -m pytest -n 2 $(ARGS)
+
+clean:
+	rm -rf .venv .venv-tensorflow .venv-oldest .venv-newest
+	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environments. A stamp in each says what is installed; a change of
+# pyproject.toml or of its constraints installs again.
+
+.venv/.examples: pyproject.toml constraints/default.txt
+	$(call install,.venv,default,examples)
+	@touch $@
+
+# This extra holds the examples' too, so `make train` has nothing left to do.
+.venv/.test: pyproject.toml constraints/default.txt
+	$(call install,.venv,default,test)
+	@touch .venv/.examples $@
+
+.venv-tensorflow/.test: pyproject.toml constraints/tensorflow.txt
+	$(call install,.venv-tensorflow,tensorflow,test$(comma)tensorflow)
+	@touch $@
+
+.venv-oldest/.test: pyproject.toml constraints/oldest.txt
+	$(call install,.venv-oldest,oldest,test)
+	@touch $@
+
+.venv-newest/.test: pyproject.toml constraints/newest.txt
+	$(call install,.venv-newest,newest,test)
+	@touch $@
+
+# $(call install,FOLDER,CONSTRAINTS,EXTRAS)
+define install
+@$(check_python)
+@$(1)/bin/python -m pip --version >/dev/null 2>&1 || \
+  $(PYTHON) -m venv --clear $(1)
+@echo 'Installing flax-sched[$(3)] in $(1): a minute or more, the first time.'
+$(1)/bin/python -m pip install $(PIP_QUIET) --disable-pip-version-check \
+  -c constraints/$(2).txt -e '.[$(3)]'
+endef
+
+define check_python
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+  echo 'flax_sched needs Python 3.11 or newer; `$(PYTHON)` is older or does not run.'; \
+  echo 'Name another one: make $(MAKECMDGOALS) PYTHON=python3.12'; \
+  exit 1; \
+}; \
+$(PYTHON) -c 'import ensurepip, venv' || { \
+  echo '`$(PYTHON)` cannot make virtual environments.'; \
+  echo 'On Debian or Ubuntu: apt install python3-venv'; \
+  exit 1; \
+}
+endef
+
+# Defines the shell function `find_python VERSION...`: it prints the path of the
+# first Python of such a version that runs. (A pyenv shim may exist and not run,
+# so pyenv's own folders are tried as well.)
+define find_python
+find_python() { \
+  for version in "$$@"; do \
+    for candidate in $(PYTHON) "python$$version" \
+        "$$(pyenv root 2>/dev/null)/versions/$$version".*/bin/python; do \
+      "$$candidate" -c 'import ensurepip, sys, venv; \
+        assert "%d.%d" % sys.version_info[:2] == sys.argv[1]; \
+        print(sys.executable)' "$$version" 2>/dev/null && return; \
+    done; \
+  done; \
+}
+endef

@@ -1,0 +1,482 @@
+"""Schedules and optimizers from configs."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import flax_sched as fs
+from flax_sched import plot
+from flax_sched.config import build_optimizer
+from flax_sched.config import build_schedule
+import jax
+from jax import numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+WARMUP = {
+  'name': 'warmup_cosine_decay_schedule',
+  'init_value': 0.0,
+  'peak_value': 1e-3,
+  'warmup_steps': 10,
+  'decay_steps': 90,
+}
+
+
+def json_round_trip(config):
+  """What another program would read."""
+  return json.loads(ml_collections.ConfigDict(config).to_json())
+
+
+FORMS = [
+  dict,
+  ml_collections.ConfigDict,
+  ml_collections.FrozenConfigDict,
+  json_round_trip,
+]
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_every_form_of_a_mapping(form):
+  """A dict, a (Frozen)ConfigDict and JSON build one schedule."""
+  assert build_schedule(form(WARMUP)) == fs.warmup_cosine_decay_schedule(
+    0.0, 1e-3, 10, 90
+  )
+
+
+def test_every_schedule_function_has_a_name_and_its_own_arguments():
+  """No function of the public list is left out."""
+  arguments = {
+    'constant_schedule': {'value': 0.5},
+    'linear_schedule': {
+      'init_value': 1.0,
+      'end_value': 0.0,
+      'transition_steps': 10,
+    },
+    'polynomial_schedule': {
+      'init_value': 1.0,
+      'end_value': 0.0,
+      'power': 2.0,
+      'transition_steps': 10,
+    },
+    'exponential_decay': {
+      'init_value': 1.0,
+      'decay_rate': 0.5,
+      'transition_steps': 10,
+      'staircase': True,
+      'end_value': None,
+    },
+    'cosine_decay_schedule': {'init_value': 1.0, 'decay_steps': 10},
+    'cosine_onecycle_schedule': {'transition_steps': 10, 'peak_value': 1.0},
+    'linear_onecycle_schedule': {'transition_steps': 10, 'peak_value': 1.0},
+    'piecewise_constant_schedule': {'boundaries': (5, 10), 'scales': (1, 0.5)},
+    'piecewise_interpolate_schedule': {
+      'interpolate_type': 'cosine',
+      'init_value': 2.0,
+      'boundaries': (5, 10),
+      'scales': (1.0, 0.5),
+    },
+    'warmup_constant_schedule': {
+      'init_value': 0.0,
+      'peak_value': 1.0,
+      'warmup_steps': 10,
+    },
+    'warmup_cosine_decay_schedule': {
+      k: v for k, v in WARMUP.items() if k != 'name'
+    },
+    'warmup_exponential_decay_schedule': {
+      'init_value': 0.0,
+      'peak_value': 1.0,
+      'warmup_steps': 10,
+      'transition_steps': 5,
+      'decay_rate': 0.5,
+    },
+    'sgdr_schedule': {
+      'cosine_decay_schedule': {
+        'name': 'cosine_decay_schedule',
+        'init_value': 1.0,
+        'decay_steps': 10,
+      },
+      'restart_period': 10,
+    },
+    'join_schedules': {'schedules': (0.5, 1.0), 'boundaries': (10,)},
+  }
+  public = {
+    name
+    for name in fs.__all__
+    if name.endswith(('_schedule', '_schedules', '_decay'))
+    and not name.startswith(('as_', 'set_', 'stack_', 'reduce_'))
+  }
+  assert public <= set(arguments), 'add the arguments of a new schedule here'
+  for name, keywords in arguments.items():
+    assert isinstance(
+      build_schedule({'name': name, **keywords}), fs.Schedule
+    ), name
+
+
+def test_numbers_and_schedules():
+  """A number is a constant; a schedule and a callable stand for themselves."""
+  assert build_schedule(0.5) == fs.constant_schedule(0.5)
+  assert build_schedule(np.float32(0.5)) == fs.constant_schedule(0.5)
+  schedule = fs.linear_schedule(1.0, 0.0, 10)
+  assert build_schedule(schedule) is schedule
+  assert build_schedule(optax.constant_schedule(0.25))(3) == 0.25
+
+
+def test_integral_floats_are_step_counts():
+  """As a person writes them on the command line."""
+  assert build_schedule({**WARMUP, 'decay_steps': 9e1}) == build_schedule(
+    WARMUP
+  )
+
+
+def test_field_references_are_resolved():
+  """A length that follows another one is read when the schedule is built."""
+  config = ml_collections.ConfigDict({'total': 100, 'schedule': WARMUP})
+  config.schedule.decay_steps = config.get_ref('total') - 10
+  config.total = 200
+  assert build_schedule(config.schedule) == fs.warmup_cosine_decay_schedule(
+    0.0, 1e-3, 10, 190
+  )
+
+
+PARTS = {
+  's10': 3.0,
+  's9': {
+    'name': 'linear_schedule',
+    'init_value': 2.0,
+    'end_value': 3.0,
+    'transition_steps': 5,
+  },
+  's1': 1.0,
+}
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_a_join_orders_its_parts_by_number(form):
+  """Not by insertion, which a ConfigDict loses, nor as strings: s10 < s9."""
+  config = {'name': 'join_schedules', 'schedules': PARTS, 'boundaries': (5, 10)}
+  joined = build_schedule(form(config))
+  assert joined == fs.join_schedules(
+    [1.0, fs.linear_schedule(2.0, 3.0, 5), 3.0], [5, 10]
+  )
+
+
+def test_a_join_of_a_sequence_and_nested_joins():
+  """Lists, and joins inside joins inside a cycle of configs."""
+  inner = {'name': 'join_schedules', 'schedules': [1.0, 2.0], 'boundaries': [3]}
+  outer = {
+    'name': 'join_schedules',
+    'schedules': {'0_first': inner, '1_then': WARMUP},
+    'boundaries': [10],
+  }
+  assert build_schedule(outer) == fs.join_schedules(
+    [fs.join_schedules([1.0, 2.0], [3]), build_schedule(WARMUP)], [10]
+  )
+
+
+@pytest.mark.parametrize(
+  'scales',
+  [
+    {'boundaries_and_scales': {5: 1.0, 10: 0.5}},
+    {'boundaries_and_scales': {'5': 1.0, '10': 0.5}},
+    {'boundaries_and_scales': ml_collections.ConfigDict({5: 1.0, 10: 0.5})},
+    {'boundaries': (5, 10), 'scales': (1.0, 0.5)},
+    {'boundaries': [5.0, 10.0], 'scales': [1, 0.5]},
+  ],
+)
+def test_boundaries_and_scales_in_every_form(scales):
+  """A mapping with integer or string keys, or two sequences."""
+  expected = fs.piecewise_constant_schedule({5: 1.0, 10: 0.5}, 2.0)
+  config = {
+    'name': 'piecewise_constant_schedule',
+    'init_value': 2.0,
+    **scales,
+  }
+  assert build_schedule(config) == expected
+  assert build_schedule(ml_collections.ConfigDict(config)) == expected
+
+
+def without(config, key):
+  """The config less one key."""
+  return {k: v for k, v in config.items() if k != key}
+
+
+PIECEWISE = {'name': 'piecewise_constant_schedule'}
+JOIN = {'name': 'join_schedules'}
+
+
+@pytest.mark.parametrize(
+  ('config', 'message'),
+  [
+    (
+      without(WARMUP, 'name'),
+      r'^lr\.name is missing: it says which schedule this is\. There are '
+      r'init_value, .*\. Known are constant_schedule, ',
+    ),
+    (
+      {**WARMUP, 'name': 'warmup_cosine_schedule'},
+      r"^lr\.name: 'warmup_cosine_schedule' is no known schedule\. Did you "
+      r"mean 'warmup_cosine_decay_schedule'\? Known are constant_schedule, ",
+    ),
+    ({**WARMUP, 'name': 3}, r'^lr\.name: 3 is no known schedule\. Known are'),
+    (
+      {**without(WARMUP, 'peak_value'), 'peak_valeu': 1.0},
+      r"^lr\.peak_valeu: unknown key\. Did you mean 'peak_value'\? "
+      r'warmup_cosine_decay_schedule takes init_value, peak_value, '
+      r'warmup_steps, decay_steps, end_value, exponent\.$',
+    ),
+    (
+      without(WARMUP, 'peak_value'),
+      r'^lr\.peak_value is missing\. warmup_cosine_decay_schedule takes init_v',
+    ),
+    (
+      {**WARMUP, 'decay_steps': 0},
+      r'^lr: warmup_cosine_decay_schedule: decay_steps must be a positive',
+    ),
+    (
+      {
+        **JOIN,
+        'schedules': {'s0': 1.0, 's1': {**WARMUP, 'peak': 1}},
+        'boundaries': (1,),
+      },
+      r'^lr\.schedules\.s1\.peak: unknown key\.',
+    ),
+    (
+      {
+        **JOIN,
+        'schedules': [1.0, without(WARMUP, 'warmup_steps')],
+        'boundaries': (1,),
+      },
+      r'^lr\.schedules\.1\.warmup_steps is missing\.',
+    ),
+    (
+      {**JOIN, 'schedules': {'warmup': 1.0, 'decay': 2.0}, 'boundaries': (1,)},
+      r"^lr\.schedules\.warmup: the keys must hold the place .*'0_warmup'",
+    ),
+    (
+      {**JOIN, 'schedules': {'s1': 1.0, 't1': 2.0}, 'boundaries': (1,)},
+      r'^lr\.schedules\.t1: the keys must hold the place',
+    ),
+    (
+      {**JOIN, 'schedules': 'constant', 'boundaries': ()},
+      r"^lr\.schedules must be a sequence or a mapping of schedules, got 'cons",
+    ),
+    (
+      {**JOIN, 'schedules': (1.0,), 'boundaries': (1,)},
+      r'^lr: join_schedules: boundaries must be one fewer',
+    ),
+    (
+      {
+        'name': 'sgdr_schedule',
+        'restart_period': 10,
+        'cosine_decay_schedule': {'name': 'cosine_decay_schedule'},
+      },
+      r'^lr\.cosine_decay_schedule\.init_value is missing\.',
+    ),
+    (
+      PIECEWISE,
+      r'^lr\.boundaries_and_scales is missing\. Give it as a mapping, or give '
+      r'boundaries and scales\. piecewise_constant_schedule takes boundaries_',
+    ),
+    (
+      {**PIECEWISE, 'boundaries': (1,)},
+      r'^lr\.scales is missing beside boundaries\.',
+    ),
+    (
+      {**PIECEWISE, 'boundaries': (1,), 'scales': (1, 2)},
+      r'^lr\.scales must be as many as boundaries, got 2 scales for 1 bound',
+    ),
+    (
+      {**PIECEWISE, 'boundaries': (1, 1), 'scales': (1, 2)},
+      r'^lr\.boundaries must differ, got \(1, 1\)\.',
+    ),
+    (
+      {**PIECEWISE, 'boundaries': 5, 'scales': (1,)},
+      r'^lr\.boundaries must be a sequence of numbers, got 5\.',
+    ),
+    (
+      {
+        **PIECEWISE,
+        'boundaries': (1,),
+        'scales': (1,),
+        'boundaries_and_scales': {1: 1},
+      },
+      r'^lr\.boundaries: .* must not be given beside boundaries_and_scales',
+    ),
+  ],
+)
+def test_errors_of_schedules_say_where(config, message):
+  """With the path, the accepted names and the nearest one."""
+  with pytest.raises(ValueError, match=message):
+    build_schedule(config, path='lr')
+
+
+def test_a_wrong_type_says_where():
+  """As the schedule function's own error, with the path before it."""
+  with pytest.raises(
+    TypeError, match=r'^a\.lr: warmup_cosine_decay_schedule: peak_value must be'
+  ):
+    build_schedule({**WARMUP, 'peak_value': '1e-3'}, path='a.lr')
+  with pytest.raises(
+    TypeError, match=r'^lr: as_schedule: value must be a real'
+  ):
+    build_schedule('cosine', path='lr')
+
+
+def test_errors_without_a_path():
+  """The top level has no name."""
+  with pytest.raises(ValueError, match=r'^peak_valeu: unknown key'):
+    build_schedule({**WARMUP, 'peak_valeu': 1.0})
+  with pytest.raises(ValueError, match=r'^warmup_cosine_decay_schedule: decay'):
+    build_schedule({**WARMUP, 'decay_steps': 0.5})
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_an_optimizer_is_what_inject_hyperparams_makes(form):
+  """The same updates and the same hyperparameters."""
+  config = {
+    'name': 'adamw',
+    'learning_rate': WARMUP,
+    'weight_decay': 0.1,
+    'nesterov': True,
+  }
+  tx = build_optimizer(form(config))
+  expected = fs.inject_hyperparams(
+    optax.adamw,
+    learning_rate=build_schedule(WARMUP),
+    weight_decay=0.1,
+    nesterov=True,
+  )
+  params = {'w': jnp.arange(3.0)}
+  state, expected_state = tx.init(params), expected.init(params)
+  for _ in range(3):
+    updates, state = tx.update(params, state, params)
+    expected_updates, expected_state = expected.update(
+      params, expected_state, params
+    )
+    np.testing.assert_array_equal(updates['w'], expected_updates['w'])
+  assert fs.hyperparams(state) == fs.hyperparams(expected_state)
+  assert set(fs.hyperparams(state)) == {'learning_rate', 'weight_decay'}
+
+
+def test_what_is_no_hyperparameter_passes_through():
+  """A mask that is a function, a dtype, a number of steps."""
+
+  def mask(params):
+    return jax.tree.map(lambda p: p.ndim > 1, params)
+
+  config = ml_collections.ConfigDict(
+    {'name': 'adamw', 'learning_rate': 0.1, 'mu_dtype': 'bfloat16'}
+  )
+  config.mask = mask
+  params = {'w': jnp.ones((2, 2)), 'b': jnp.ones(2)}
+  state = build_optimizer(config).init(params)
+  assert set(fs.hyperparams(state)) == {'learning_rate'}
+  assert optax.tree.get(state, 'mu')['w'].dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize(
+  ('config', 'message'),
+  [
+    (
+      0.1,
+      r"^optimizer: an optimizer must be a mapping with a 'name'.* got 0\.1",
+    ),
+    (
+      {'learning_rate': 0.1},
+      r'^optimizer\.name is missing: it says which optimizer this is\. There '
+      r'are learning_rate\. Known are adabelief, ',
+    ),
+    (
+      {'name': 'admw', 'learning_rate': 0.1},
+      r"^optimizer\.name: 'admw' is no known optimizer\. Did you mean "
+      r"'adamw'\? Known are adabelief, ",
+    ),
+    # Its updates would climb the gradient.
+    (
+      {'name': 'scale_by_adam'},
+      r"^optimizer\.name: 'scale_by_adam' is no known",
+    ),
+    (
+      {'name': 'adamw'},
+      r'^optimizer\.learning_rate is missing\. adamw takes le',
+    ),
+    (
+      {'name': 'adamw', 'learning_rate': 0.1, 'weight_dacay': 0.1},
+      r"^optimizer\.weight_dacay: unknown key\. Did you mean 'weight_decay'\? "
+      r'adamw takes learning_rate, b1, b2',
+    ),
+    (
+      {'name': 'adamw', 'learning_rate': {**WARMUP, 'peak_valeu': 1}},
+      r'^optimizer\.learning_rate\.peak_valeu: unknown key',
+    ),
+    (
+      {'name': 'sgd', 'learning_rate': float('nan')},
+      r'^optimizer: inject_hyperparams: learning_rate must be finite',
+    ),
+  ],
+)
+def test_errors_of_optimizers_say_where(config, message):
+  """With the path, the accepted names and the nearest one."""
+  with pytest.raises(ValueError, match=message):
+    build_optimizer(config)
+
+
+def run_main(workdir, *arguments):
+  """The digits example, as a user runs it."""
+  return subprocess.run(
+    [
+      sys.executable,
+      str(ROOT / 'examples/digits/main.py'),
+      f'--workdir={workdir}',
+      *arguments,
+    ],
+    capture_output=True,
+    text=True,
+    env={'PYTHONPATH': str(ROOT), 'PATH': '', 'JAX_PLATFORMS': 'cpu'},
+  )
+
+
+def test_overrides_on_the_command_line(tmp_path):
+  """A number, a length that others follow, and a whole schedule."""
+  done = run_main(
+    tmp_path,
+    '--config.total_steps=3',
+    '--config.optimizer.learning_rate.peak_value=0.5',
+    '--config.optimizer.learning_rate.init_value=0.25',
+    '--config.optimizer.learning_rate.warmup_steps=2',
+    '--config.optimizer.b2={"name": "constant_schedule", "value": 0.75}',
+    '--config.optimizer.weight_decay={"name": "piecewise_constant_schedule",'
+    ' "boundaries": (1, 3), "scales": (0.5, 0.125)}',
+  )
+  assert done.returncode == 0, done.stderr
+  logged = plot.read_scalars(tmp_path / 'logs')
+  expected = {
+    'learning_rate': [0.25, 0.375, 0.5],
+    'b2': [0.75] * 3,
+    'weight_decay': [0.5, 0.125, 0.125],
+  }
+  assert set(logged) == set(expected)
+  for name, values in expected.items():
+    np.testing.assert_array_equal(logged[name][0], [0, 1, 2])
+    np.testing.assert_array_equal(logged[name][1], np.float32(values))
+
+
+def test_a_misspelt_override_is_refused(tmp_path):
+  """By ml_collections for a new key, by us for a name."""
+  done = run_main(tmp_path, '--config.optimizer.learning_rate.peak_valeu=1e-3')
+  assert done.returncode != 0
+  assert 'peak_value' in done.stderr
+  done = run_main(tmp_path, '--config.optimizer.name=admw')
+  assert done.returncode != 0
+  assert re.search(
+    r"optimizer\.name: 'admw' is no known optimizer\. Did you mean 'adamw'",
+    done.stderr,
+  )
+  assert not list(tmp_path.iterdir())

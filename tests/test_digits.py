@@ -1,0 +1,321 @@
+"""The digits example, as its users run it: to the end, killed, and resumed."""
+
+import collections
+import contextlib
+import functools
+import io
+import json
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import configs.digits
+from examples.digits import train
+import flax_sched as fs
+from flax_sched.config import build_schedule
+from flax_sched import plot
+import jax
+import ml_collections
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+HYPERPARAMS = {'learning_rate', 'weight_decay', 'b2'}
+
+
+def small_config(total_steps=9):
+  """A run of few steps."""
+  config = configs.digits.get_config()
+  config.total_steps = total_steps
+  config.batch_size = 16
+  config.checkpoint_every_steps = 3
+  config.progress_every_steps = 2
+  return config
+
+
+@functools.cache
+def state_like(total_steps):
+  """A state of that run, for what a checkpoint restores into."""
+  return train.create_state(small_config(total_steps))
+
+
+def final_state(workdir, total_steps=9):
+  """What the last checkpoint holds, as bytes."""
+  like = state_like(total_steps)
+  with ocp.CheckpointManager(workdir / 'checkpoints') as manager:
+    args = ocp.args.Composite(state=ocp.args.StandardRestore(like))
+    state = manager.restore(manager.latest_step(), args=args).state
+  return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
+
+
+def assert_logged_once_and_as_planned(config, workdir):
+  """Each step once, with the value of its schedule."""
+  logged = plot.read_scalars(workdir / 'logs')
+  assert set(logged) == HYPERPARAMS
+  for name, (steps, values) in logged.items():
+    np.testing.assert_array_equal(steps, range(config.total_steps))
+    schedule = build_schedule(config.optimizer[name])
+    np.testing.assert_array_max_ulp(values, schedule(steps), 8)
+
+
+def assert_same_logs(one, other):
+  """The same steps with the same values, to the last bit."""
+  one, other = (plot.read_scalars(d / 'logs', '') for d in (one, other))
+  assert set(one) == set(other)
+  for name, (steps, values) in one.items():
+    np.testing.assert_array_equal(steps, other[name][0])
+    np.testing.assert_array_equal(values, other[name][1])
+
+
+def times_written(workdir):
+  """How often the event files hold each step of the loss, repeats too."""
+  times = collections.Counter()
+  decode, _ = plot._event_decoder()
+  for path in (workdir / 'logs').iterdir():
+    for record in plot._records(path):
+      event = decode(record)
+      times.update(event.step for v in event.summary.value if v.tag == 'loss')
+  return times
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+  """A run that was never interrupted: its directory, result and output."""
+  directory = tmp_path_factory.mktemp('whole')
+  out, err = io.StringIO(), io.StringIO()
+  with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    result = train.train_and_evaluate(small_config(), str(directory))
+  return types.SimpleNamespace(
+    directory=directory, result=result, out=out.getvalue(), err=err.getvalue()
+  )
+
+
+@pytest.fixture
+def finished(whole, tmp_path):
+  """A copy of it, to do with as one likes."""
+  return pathlib.Path(shutil.copytree(whole.directory, tmp_path / 'finished'))
+
+
+def test_what_a_run_leaves(whole):
+  """The result, the picture, the logs, the checkpoints, the progress bar."""
+  files, result = whole.directory, whole.result
+  assert json.loads((files / 'result.json').read_text()) == result
+  assert result['steps'] == 9
+  assert 0 <= result['test_accuracy'] <= 1
+  assert set(result['hyperparameters']) == HYPERPARAMS
+  assert (files / 'hyperparameters.png').read_bytes().startswith(b'\x89PNG')
+  assert {p.name for p in (files / 'checkpoints').iterdir()} == {'3', '6', '9'}
+  assert_logged_once_and_as_planned(small_config(), files)
+  assert set(plot.read_scalars(files / 'logs', 'lo')) == {'ss'}
+  assert f'Test accuracy {result["test_accuracy"]:.2%}' in whole.out
+  assert 'Resumed' not in whole.out
+  for part in ('9/9', 'loss=', 'learning_rate=', 'weight_decay=', 'b2='):
+    assert part in whole.err
+
+
+def test_batches_depend_on_seed_and_step_alone():
+  """Each example once in an epoch, in an order that each epoch has anew."""
+  config = small_config()
+  epoch = [train.batch_indices(config, 100, step) for step in range(6)]
+  assert len(set(np.concatenate(epoch))) == 96
+  np.testing.assert_array_equal(train.batch_indices(config, 100, 4), epoch[4])
+  assert not np.array_equal(train.batch_indices(config, 100, 6), epoch[0])
+  config.seed = 1
+  assert not np.array_equal(train.batch_indices(config, 100, 0), epoch[0])
+
+
+def test_an_interrupted_run_goes_on(whole, tmp_path, monkeypatch, capsys):
+  """From its last checkpoint, with one compile, to the state it would have."""
+  config = small_config()
+  step, calls, traces = train.train_step.__wrapped__, [], []
+
+  def traced(*args):
+    traces.append(len(calls))
+    return step(*args)
+
+  compiled = jax.jit(traced, donate_argnums=0)
+
+  def interrupted(*args):
+    calls.append(args[1])
+    if len(calls) == 6:
+      raise KeyboardInterrupt
+    return compiled(*args)
+
+  def saved(manager, state, config, save=train.save):
+    logged = plot.read_scalars(tmp_path / 'logs', 'loss')['']
+    assert len(logged[0]) == state.step, 'the logs are behind the checkpoint'
+    save(manager, state, config)
+
+  monkeypatch.setattr(train, 'save', saved)
+  monkeypatch.setattr(train, 'train_step', interrupted)
+  with pytest.raises(KeyboardInterrupt):
+    train.train_and_evaluate(config, str(tmp_path))
+  assert 'Resumed' not in capsys.readouterr().out
+  train.train_and_evaluate(config, str(tmp_path))
+  assert 'Resumed at step 3 of 9.' in capsys.readouterr().out
+  # Once in each run, whose models are not the same object.
+  assert traces == [1, 7]
+
+  assert final_state(tmp_path) == final_state(whole.directory)
+  assert json.loads((tmp_path / 'result.json').read_text()) == whole.result
+  # Steps 3 and 4 were logged by both runs; they count once.
+  assert times_written(tmp_path) == {
+    step: 2 if step in (3, 4) else 1 for step in range(9)
+  }
+  assert_same_logs(tmp_path, whole.directory)
+
+
+def test_a_finished_run_says_so(whole, finished, monkeypatch, capsys):
+  """And makes its summary again, with no step and no log."""
+  (finished / 'result.json').unlink()
+  (finished / 'hyperparameters.png').unlink()
+  files = set((finished / 'logs').iterdir())
+  monkeypatch.setattr(train, 'train_step', None)
+  config = small_config()
+  config.progress_every_steps = 1  # how often it reports may change
+  assert train.train_and_evaluate(config, str(finished)) == whole.result
+  assert 'Nothing is left to train' in capsys.readouterr().out
+  assert (finished / 'result.json').exists()
+  assert (finished / 'hyperparameters.png').exists()
+  assert set((finished / 'logs').iterdir()) == files
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    (
+      {'optimizer.learning_rate.peak_value': 0.5},
+      r'-.*"peak_value": 0.003,\n\+.*"peak_value": 0.5,$',
+    ),
+    # Its state has another structure.
+    (
+      {'optimizer': {'name': 'sgd', 'learning_rate': 0.5}},
+      r'-.*"name": "adamw",(.|\n)*\+.*"name": "sgd"',
+    ),
+  ],
+)
+def test_another_config_is_refused(finished, change, message):
+  """With what differs."""
+  config = small_config()
+  config.unlock()
+  for key, value in change.items():
+    *outer, last = key.split('.')
+    where = functools.reduce(getattr, outer, config)
+    where[last] = value
+  with pytest.raises(
+    ValueError, match=r'no run of another config(.|\n)*' + message
+  ):
+    train.train_and_evaluate(config, str(finished))
+
+
+def test_the_config_freezes_and_its_lengths_follow():
+  """Every length follows total_steps; nothing in it can't be frozen."""
+  config = configs.digits.get_config()
+  config.total_steps = 50
+  frozen = ml_collections.FrozenConfigDict(config)
+  learning_rate = frozen.optimizer.learning_rate
+  assert (learning_rate.warmup_steps, learning_rate.decay_steps) == (5, 45)
+  assert frozen.optimizer.weight_decay.transition_steps == 50
+  for name in HYPERPARAMS:
+    assert isinstance(build_schedule(frozen.optimizer[name]), fs.Schedule)
+
+
+# ---------------------------------------------------------------------------
+# In processes of their own.
+
+
+def command(workdir, *flags):
+  """The command that runs main.py, warnings as errors."""
+  return [
+    sys.executable,
+    *('-W', 'error'),
+    # ml_collections 1.1.0 loads config files so, under Python 3.11.
+    *('-W', 'ignore:the load_module:DeprecationWarning'),
+    str(ROOT / 'examples/digits/main.py'),
+    f'--workdir={workdir}',
+    *flags,
+  ]
+
+
+ENVIRONMENT = {'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu'}
+
+
+def run_main(workdir, *flags):
+  """Runs main.py to its end: what it printed."""
+  done = subprocess.run(
+    command(workdir, *flags), capture_output=True, text=True, env=ENVIRONMENT
+  )
+  assert done.returncode == 0, done.stderr
+  return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_main_job(tmp_path):
+  """97% or better, in a minute, from a command that names only a directory."""
+  start = time.monotonic()
+  output = run_main(tmp_path)
+  seconds = time.monotonic() - start
+  result = json.loads((tmp_path / 'result.json').read_text())
+  assert result['test_accuracy'] >= 0.97
+  assert result['steps'] == 1000
+  assert f'{result["test_accuracy"]:.2%}' in output
+  assert seconds < 60
+  assert_logged_once_and_as_planned(configs.digits.get_config(), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_kill_9_at_any_moment(tmp_path):
+  """Killed again and again, the run ends as if it had never been."""
+  seed = random.randrange(10**6)
+  print(f'Seed of the moments: {seed}')  # shown where the test fails
+  moments = random.Random(seed)
+  config = small_config(total_steps=200)
+  flags = ['--config.total_steps=200', '--config.batch_size=16']
+  flags.append('--config.checkpoint_every_steps=10')
+  whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+  run_main(whole, *flags)
+  # From the opening of the log on, while the first step compiles; and from the
+  # beginning of the first save on.
+  for sign, seconds in (('logs/*', 6.0), ('checkpoints/*', 0.5)):
+    files = set(parts.glob(sign))
+    with subprocess.Popen(
+      command(parts, *flags),
+      env=ENVIRONMENT,
+      stdout=subprocess.DEVNULL,
+      stderr=subprocess.DEVNULL,
+    ) as process:
+      while process.poll() is None and set(parts.glob(sign)) == files:
+        time.sleep(0.001)
+      with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(moments.uniform(0.0, seconds))
+      process.send_signal(signal.SIGKILL)
+    saved = [p.name for p in parts.glob('checkpoints/*')]
+    print('Killed:', process.returncode, 'Checkpoints:', saved)
+  steps = [int(name) for name in saved if name.isdigit()]
+  output = run_main(parts, *flags)
+  if steps:
+    assert f'Resumed at step {max(steps)} of 200.' in output
+  assert final_state(parts, 200) == final_state(whole, 200)
+  assert_logged_once_and_as_planned(config, parts)
+  assert_same_logs(parts, whole)
+  assert (parts / 'result.json').read_text() == (
+    whole / 'result.json'
+  ).read_text()
+
+
+def test_usage(tmp_path):
+  """An argument that is no flag is an error."""
+  done = subprocess.run(
+    command(tmp_path, 'train'), capture_output=True, text=True, env=ENVIRONMENT
+  )
+  assert done.returncode != 0
+  assert 'Unknown arguments: train' in done.stderr
+  assert not list(tmp_path.iterdir())
