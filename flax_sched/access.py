@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 import difflib
 import json
 from typing import Any, TypeVar
@@ -46,19 +46,19 @@ def hyperparams(x: Any) -> dict[str, jax.Array]:
   >>> import jax.numpy as jnp, optax
   >>> tx = optax.chain(
   ...   optax.clip_by_global_norm(1.0),
-  ...   fs.inject_hyperparams(optax.adamw, learning_rate=0.5, weight_decay=0.25),
+  ...   fs.inject_hyperparams(optax.adamw, learning_rate=1, weight_decay=0.25),
   ... )
   >>> hyperparams(tx.init(jnp.ones(3)))['weight_decay']
   Array(0.25, dtype=float32)
   """
-  found = list(_injected('hyperparams', x))
+  found = _injected('hyperparams', x)
   names = _names([(path, name) for path, s in found for name in s.hyperparams])
   values = [_unwrap(v) for _, s in found for v in s.hyperparams.values()]
   return dict(zip(names, values, strict=True))
 
 
 def set_hyperparams(state: _T, **values: Any) -> _T:
-  """A copy of a state in which hyperparameters have new values from now on.
+  """A copy of a state in which hyperparameters have new values.
 
   A scheduled hyperparameter stops following its schedule. With
   `inject_stateful_hyperparams` nothing recompiles, and None takes the schedule
@@ -133,7 +133,8 @@ def set_schedules(state: _T, **schedules: Any) -> _T:
   >>> lr = fs.linear_schedule(0.5, 0.0, 10)
   >>> tx = fs.inject_stateful_hyperparams(optax.sgd, learning_rate=lr)
   >>> state = tx.init(jnp.ones(3))
-  >>> state = set_schedules(state, learning_rate=fs.linear_schedule(1.0, 0.0, 5))
+  >>> new = fs.linear_schedule(1.0, 0.0, 5)
+  >>> state = set_schedules(state, learning_rate=new)
   >>> _, state = tx.update(jnp.ones(3), state)
   >>> hyperparams(state)
   {'learning_rate': Array(1., dtype=float32)}
@@ -156,9 +157,8 @@ def set_schedules(state: _T, **schedules: Any) -> _T:
         f'{type(old).__name__} cannot hold {schedule!r}.'
       )
     new = WrappedSchedule(schedule).init().schedule
-    if jax.tree_util.tree_structure(new) == jax.tree_util.tree_structure(
-      old.schedule
-    ):
+    structures = map(jax.tree_util.tree_structure, (new, old.schedule))
+    if len(set(structures)) == 1:
       new = jax.tree_util.tree_map(_like, new, old.schedule)
     return s.replace(
       hyperparams_states=s.hyperparams_states.copy(
@@ -195,25 +195,33 @@ def _map_injected(
   return jax.tree_util.tree_unflatten(treedef, leaves)
 
 
-def _injected(caller: str, x: Any) -> Iterator[tuple[tuple[Any, ...], _State]]:
+def _injected(caller: str, x: Any) -> list[tuple[tuple[Any, ...], _State]]:
+  """The injected states in `x` with the ways to them, outer ones first."""
   found: list[tuple[tuple[Any, ...], _State]] = []
 
-  def collect(path: tuple[Any, ...], state: _State) -> _State:
-    found.append((path, state))
-    return state
+  def search(tree: Any, path: tuple[Any, ...]) -> None:
+    # Without the paths first: it is run at every step that is logged.
+    if not any(
+      map(_is_injected, jax.tree_util.tree_leaves(tree, _is_injected))
+    ):
+      return
+    for way, leaf in jax.tree_util.tree_leaves_with_path(tree, _is_injected):
+      if _is_injected(leaf):
+        found.append((path + way, leaf))
+        search(leaf.inner_state, path + way)
 
-  _map_injected(collect, getattr(x, 'opt_state', x))
+  search(getattr(x, 'opt_state', x), ())
   if not found:
     raise ValueError(
       f'{caller}: {type(x).__name__} holds no injected hyperparameters. Build '
       'the optimizer with flax_sched.inject_hyperparams(optax.adamw, '
       'learning_rate=...).'
     )
-  return iter(found)
+  return found
 
 
 def _names(places: list[tuple[tuple[Any, ...], str]]) -> list[str]:
-  """A stable name for each hyperparameter: as short as it can be, and unique."""
+  """A stable name for each hyperparameter: short, and unique."""
 
   def label(key: Any) -> list[str]:
     name = getattr(key, 'key', None)
@@ -242,7 +250,7 @@ def _edit(
   changes: dict[str, Any],
   change: Callable[[_State, str, Any], _State],
 ) -> Any:
-  found = list(_injected(caller, x))
+  found = _injected(caller, x)
   places = [(path, name) for path, s in found for name in s.hyperparams]
   names = dict(zip(_names(places), places, strict=True))
   for name in changes:

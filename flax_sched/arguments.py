@@ -106,8 +106,9 @@ def boundaries(function: str, name: str, xs: Sequence[Any]) -> Any:
   """
   if any(isinstance(x, jax.Array) for x in xs):
     return jnp.stack([jnp.asarray(x, np.int32) for x in xs])
-  items = [steps(function, f'{name}[{i}]', x, zero=True) for i, x in
-           enumerate(xs)]
+  items = [
+    steps(function, f'{name}[{i}]', x, zero=True) for i, x in enumerate(xs)
+  ]
   for i, x in enumerate(items):
     if isinstance(x, np.floating):
       raise ValueError(f'{function}: {name}[{i}] {_TOO_LONG}, got {xs[i]!r}.')
@@ -131,9 +132,7 @@ def int32_steps(function: str, name: str, x: Any, *, zero: bool = False) -> Any:
   return x_steps
 
 
-def boundaries_and_scales(
-  function: str, mapping: Any
-) -> tuple[Any, Any]:
+def boundaries_and_scales(function: str, mapping: Any) -> tuple[Any, Any]:
   """A mapping from boundaries to scales as two arrays, in ascending order.
 
   Keys may be strings of integers, since JSON and checkpoints make strings of
@@ -195,13 +194,12 @@ def fractions(function: str, named: Mapping[str, Any], total: Any) -> Any:
   ends: list[Any] = []
   on_host = all(map(numerics.is_host, [total, *named.values()]))
   for x in named.values():
+    earliest = ends[-1] + 1 if ends else 0
     if on_host:
-      end = int(float(x) * int(total))
-      ends.append(min(max(end, ends[-1] + 1) if ends else end, int(total)))
+      ends.append(min(max(int(float(x) * int(total)), earliest), int(total)))
     else:
       end = jnp.floor(jnp.asarray(x, np.float32) * total).astype(np.int32)
-      end = jnp.maximum(end, ends[-1] + 1) if ends else end
-      ends.append(jnp.minimum(end, total))
+      ends.append(jnp.minimum(jnp.maximum(end, earliest), total))
   return stack([*ends, total], np.int32)
 
 

@@ -57,17 +57,27 @@ class Join(Schedule):
         for i in np.unique(index):
           result[index == i] = self._part(i, count[index == i])
         return result
+    return self._value_on_device(count, index)
+
+  def _part(self, index: Any, count: Any) -> Any:
+    """The value of one schedule at counts that are all in its part."""
+    if index > 0:
+      count = numerics.after(count, self.boundaries[index - 1])
+    return self.schedules[index].value(count)
+
+  def _value_on_device(self, count: Any, index: Any) -> Any:
     starts = numerics.prepend_zero(self.boundaries)
     ends = numerics.append_end(self.boundaries)
-    result = None
+    result: Any = None
     for members in _kinds(self.schedules):
       if len(members) == 1:
         schedule, i = self.schedules[members[0]], members[0]
         local = numerics.within(count, starts[i], ends[i])
         value, mine = schedule.value(local), index == i
       else:
-        rank = np.searchsorted(members, np.arange(len(self.schedules)))
-        rank = jnp.asarray(np.minimum(rank, len(members) - 1), np.int32)[index]
+        ranks = np.searchsorted(members, np.arange(len(self.schedules)))
+        ranks = np.minimum(ranks, len(members) - 1)
+        rank = jnp.asarray(ranks, np.int32)[index]
         part = jnp.asarray(members, np.int32)[rank]
         local = numerics.within(
           count, numerics.look_up(starts, part), numerics.look_up(ends, part)
@@ -77,12 +87,6 @@ class Join(Schedule):
       value = number(value)
       result = value if result is None else numerics.where(mine, value, result)
     return result
-
-  def _part(self, index: Any, count: Any) -> Any:
-    """The value of one schedule at counts that are all in its part."""
-    if index > 0:
-      count = numerics.after(count, self.boundaries[index - 1])
-    return self.schedules[index].value(count)
 
 
 def _kinds(schedules: tuple[Schedule, ...]) -> list[list[int]]:

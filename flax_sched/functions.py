@@ -244,7 +244,7 @@ def cosine_onecycle_schedule(
   Source: L. N. Smith, N. Topin, "Super-Convergence: Very Fast Training of
   Neural Networks Using Large Learning Rates", 2018, arXiv:1708.07120.
 
-  >>> schedule = cosine_onecycle_schedule(transition_steps=5000, peak_value=0.01)
+  >>> schedule = cosine_onecycle_schedule(5000, peak_value=0.01)
   >>> schedule(1500), schedule(4250), schedule(5000)
   (np.float32(0.01), np.float32(0.0004), np.float32(4e-08))
   """
@@ -596,8 +596,8 @@ def join_schedules(
   if len(boundaries) != len(schedules) - 1:
     raise ValueError(
       f'{name}: boundaries must be one fewer than schedules, got '
-      f'{len(boundaries)} boundaries for {len(schedules)} schedules. A boundary '
-      'is the step at which the next schedule takes over.'
+      f'{len(boundaries)} boundaries for {len(schedules)} schedules. A '
+      'boundary is the step at which the next schedule takes over.'
     )
   return Join(
     schedules=tuple(map(as_schedule, schedules)),
@@ -609,7 +609,9 @@ def join_schedules(
 # What several of them share.
 
 
-def _begin(name: str, argument: str, begin: Any, schedule: Schedule) -> Schedule:
+def _begin(
+  name: str, argument: str, begin: Any, schedule: Schedule
+) -> Schedule:
   begin = arguments.int32_steps(name, argument, begin, zero=True)
   if numerics.is_host(begin) and begin == 0:
     return schedule
@@ -658,7 +660,8 @@ def _exponential(
   if name == 'exponential_decay':
     hint = (
       'The order is (init_value, decay_rate, transition_steps); '
-      'optax.exponential_decay takes (init_value, transition_steps, decay_rate).'
+      'optax.exponential_decay takes (init_value, transition_steps, '
+      'decay_rate).'
     )
   if not isinstance(staircase, (bool, np.bool_)):
     raise TypeError(f'{name}: staircase must be a bool, got {staircase!r}.')

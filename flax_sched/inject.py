@@ -90,9 +90,9 @@ def inject_hyperparams(
       argument `learning_rate`, a learning rate multiplies its updates.
     static_args: the names of arguments that pass through as they are.
     hyperparam_dtype: the dtype of the values, whatever that of the parameters.
-    **scheduled_hyperparams: by name, a number, a `Schedule`, or another callable
-      of the count. Booleans, strings, dtypes, masks, and integers that the
-      factory uses as sizes pass through as they are.
+    **scheduled_hyperparams: by name, a number, a `Schedule`, or another
+      callable of the count. Booleans, strings, dtypes, masks, and integers that
+      the factory uses as sizes pass through as they are.
 
   Returns:
     The transformation. Its state is an `InjectHyperparamsState`; an update

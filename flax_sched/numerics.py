@@ -32,8 +32,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple, TypeAlias
 
-import jax
 from flax import struct
+import jax
 from jax import lax
 from jax import numpy as jnp
 from jax.extend.core import Primitive
@@ -380,8 +380,8 @@ def sqrt(x: Number) -> Number:
   x = where(positive, x, 1.0)
   root = lax.sqrt(x.hi)
   rest = x - TwoFloat(*_two_product(root, root))
-  root = TwoFloat(*_fast_two_sum(root, rest.hi / (root + root)))
-  return where(positive, root, 0.0)
+  exact = TwoFloat(*_fast_two_sum(root, rest.hi / (root + root)))
+  return where(positive, exact, 0.0)
 
 
 def _polynomial(x: TwoFloat, coefficients: list[float], exact: int) -> TwoFloat:
@@ -560,7 +560,6 @@ def segment(boundaries: Any, count: Any) -> Any:
   return jnp.searchsorted(
     boundaries, count, side='right', method='compare_all' if few else 'scan'
   )
-
 
 
 def clip_index(index: Any, last: int) -> Any:

@@ -46,7 +46,9 @@ class Schedule(struct.PyTreeNode, abc.ABC):
   def __init_subclass__(cls, **kwargs: Any) -> None:
     # Content equality below serves arrays too, which the one that dataclasses
     # generate does not.
-    super().__init_subclass__(kw_only=True, eq=False, repr=False, **kwargs)
+    super().__init_subclass__(  # type: ignore[no-untyped-call]
+      kw_only=True, eq=False, repr=False, **kwargs
+    )
 
   @abc.abstractmethod
   def value(self, count: Any) -> Any:

@@ -102,10 +102,10 @@ def from_spec(spec: dict[str, Any]) -> Schedule:
 
 
 def _class(kind: Any) -> type[Schedule]:
-  found = None
+  found: Any = None
   if isinstance(kind, str) and ':' in kind:
-    module, _, name = kind.partition(':')
-    found = importlib.import_module(module)
+    path, _, name = kind.partition(':')
+    found = importlib.import_module(path)
     for part in name.split('.'):
       found = getattr(found, part, None)
   elif isinstance(kind, str):

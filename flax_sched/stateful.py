@@ -57,7 +57,9 @@ class WrappedSchedule(struct.PyTreeNode):
   def __post_init__(self) -> None:
     # This also runs when JAX unflattens, with tracers and placeholders, none
     # of which is callable.
-    if callable(self.schedule_fn) and not isinstance(self.schedule_fn, Schedule):
+    if callable(self.schedule_fn) and not isinstance(
+      self.schedule_fn, Schedule
+    ):
       object.__setattr__(self, 'schedule_fn', as_schedule(self.schedule_fn))
 
   def init(self) -> WrappedScheduleState:

@@ -12,7 +12,9 @@ import difflib
 import inspect
 import re
 import sys
+import types
 from types import FunctionType
+import typing
 from typing import Any
 
 import jax
@@ -23,6 +25,7 @@ from flax_sched import numerics
 from flax_sched.schedule import Schedule
 from flax_sched.stateful import is_stateful
 
+# A type that numbers have, in annotations that are strings.
 _NUMERIC = re.compile(r'float|Scalar|Numeric|ArrayLike|Schedule')
 
 
@@ -159,16 +162,28 @@ def _is_hyperparam(p: inspect.Parameter | None, value: Any) -> bool:
   if isinstance(value, (bool, np.bool_, type, np.dtype)):
     return False
   default = None if p is None else p.default
-  annotation = '' if p is None or p.annotation is p.empty else str(p.annotation)
-  numeric = bool(_NUMERIC.search(annotation))
+  numeric, integer = _annotated(p)
+  if isinstance(value, (int, np.integer)):  # perhaps a size
+    return type(default) is not int and (numeric or not integer)
   if numerics.is_host(value) or isinstance(value, jax.Array):
-    size = type(default) is int or re.search(r'\bint\b', annotation)
-    integer = isinstance(value, (int, np.integer))
-    return np.ndim(value) == 0 and not (integer and size and not numeric)
+    return np.ndim(value) == 0
   if not callable(value):
     return False
-  bare = p is None or (p.default is p.empty and not annotation)
+  bare = p is None or (p.default is p.empty and p.annotation is p.empty)
   return numeric or bare or type(default) in (int, float)
+
+
+def _annotated(p: inspect.Parameter | None) -> tuple[bool, bool]:
+  """Whether a parameter's annotation accepts floats, and integers."""
+  if p is None or p.annotation is p.empty:
+    return False, False
+  if isinstance(p.annotation, str):
+    integer = re.search(r'\bint\b', p.annotation)
+    return bool(_NUMERIC.search(p.annotation)), bool(integer)
+  # The members alone: a mask may be a function of arrays that hold floats.
+  union = typing.get_origin(p.annotation) in (typing.Union, types.UnionType)
+  members = typing.get_args(p.annotation) if union else (p.annotation,)
+  return float in members, int in members
 
 
 def _recover(
@@ -211,7 +226,9 @@ def _held(functions: Any) -> dict[str, Any]:
   held: dict[str, Any] = {}
   for f in functions:
     if isinstance(f, FunctionType) and f.__closure__:
-      for variable, cell in zip(f.__code__.co_freevars, f.__closure__):
+      for variable, cell in zip(
+        f.__code__.co_freevars, f.__closure__, strict=True
+      ):
         held.setdefault(variable, cell.cell_contents)
   inner = [x for x in held.values() if isinstance(x, FunctionType)]
   return {**_held(inner), **held} if inner else held
@@ -233,7 +250,7 @@ def _same(a: Any, b: Any, depth: int = 0) -> bool:
     )
   if isinstance(a, (tuple, list)):
     return len(a) == len(b) and all(
-      _same(x, y, depth + 1) for x, y in zip(a, b)
+      _same(x, y, depth + 1) for x, y in zip(a, b, strict=True)
     )
   if isinstance(a, (np.ndarray, jax.Array)):
     return a.dtype == b.dtype and np.array_equal(a, b)

@@ -2,12 +2,13 @@
 
 from flax import nnx
 from flax.training.train_state import TrainState
-import flax_sched as fs
 import jax
 from jax import numpy as jnp
 import numpy as np
 import optax
 import pytest
+
+import flax_sched as fs
 
 PARAMS = {'encoder': jnp.ones(3), 'head': jnp.ones(2)}
 LR = fs.linear_schedule(1.0, 0.0, 10)
@@ -24,7 +25,9 @@ def _label(params):
 WRAPPERS = {
   'bare': lambda tx: tx,
   'chain': lambda tx: optax.chain(optax.clip_by_global_norm(1.0), tx),
-  'named_chain': lambda tx: optax.named_chain(('clip', optax.clip(1.0)), ('o', tx)),
+  'named_chain': lambda tx: optax.named_chain(
+    ('clip', optax.clip(1.0)), ('o', tx)
+  ),
   'masked': lambda tx: optax.masked(tx, {'encoder': True, 'head': False}),
   'MultiSteps': lambda tx: optax.MultiSteps(tx, 1).gradient_transformation(),
   'apply_if_finite': lambda tx: optax.apply_if_finite(tx, 3),
@@ -109,7 +112,7 @@ def test_train_state():
   'inject', [fs.inject_hyperparams, fs.inject_stateful_hyperparams]
 )
 def test_nnx_optimizer(inject):
-  """An nnx.Optimizer gives, is changed in place, and goes on in a jitted step."""
+  """An nnx.Optimizer gives, and is changed in place without a new trace."""
   model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
   optimizer = nnx.Optimizer(model, _sgd(inject, momentum=0.5), wrt=nnx.Param)
   traces = []

@@ -6,16 +6,17 @@ import re
 import subprocess
 import sys
 
-import flax_sched as fs
-from flax_sched import plot
-from flax_sched.config import build_optimizer
-from flax_sched.config import build_schedule
 import jax
 from jax import numpy as jnp
 import ml_collections
 import numpy as np
 import optax
 import pytest
+
+import flax_sched as fs
+from flax_sched import plot
+from flax_sched.config import build_optimizer
+from flax_sched.config import build_schedule
 
 ROOT = pathlib.Path(__file__).parent.parent
 

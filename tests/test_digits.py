@@ -14,16 +14,17 @@ import sys
 import time
 import types
 
-import configs.digits
-from examples.digits import train
-import flax_sched as fs
-from flax_sched.config import build_schedule
-from flax_sched import plot
 import jax
 import ml_collections
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+
+import configs.digits
+from examples.digits import train
+import flax_sched as fs
+from flax_sched import plot
+from flax_sched.config import build_schedule
 
 ROOT = pathlib.Path(__file__).parent.parent
 HYPERPARAMS = {'learning_rate', 'weight_decay', 'b2'}

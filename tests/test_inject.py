@@ -3,12 +3,13 @@
 import functools
 import json
 
-import flax_sched as fs
 import jax
 from jax import numpy as jnp
 import numpy as np
 import optax
 import pytest
+
+import flax_sched as fs
 
 PARAMS = {'w': jnp.linspace(-1.0, 1.0, 6).reshape(2, 3), 'b': jnp.ones(3)}
 GRADS = jax.tree.map(jnp.cos, PARAMS)
@@ -72,7 +73,14 @@ def test_holds_what_the_last_update_used(inject):
 @BOTH
 def test_one_layout_whether_constant_or_scheduled(inject):
   """Values are strong float32 scalars under their names, always."""
-  for value in (0.1, 1, np.float64(0.1), jnp.float32(0.1), LR, optax.constant_schedule(0.1)):
+  for value in (
+    0.1,
+    1,
+    np.float64(0.1),
+    jnp.float32(0.1),
+    LR,
+    optax.constant_schedule(0.1),
+  ):
     state = inject(optax.sgd, learning_rate=value).init(PARAMS)
     _, after = inject(optax.sgd, learning_rate=value).update(GRADS, state)
     for s in (state, after):
@@ -167,15 +175,13 @@ def test_an_update_follows_the_spec_in_its_state():
 
 
 def test_a_function_is_followed_from_the_closure():
-  """An Optax schedule has no spec: the state says so, and names who lacks it."""
+  """An Optax schedule has no spec: the state says so, and who lacks it."""
   tx = fs.inject_hyperparams(
     optax.sgd, learning_rate=optax.linear_schedule(1.0, 0.0, 4)
   )
   updates, state = _run(tx, 3)
   assert json.loads(state.spec) == {'learning_rate': 'closure'}
-  np.testing.assert_allclose(
-    updates[0]['b'], -jnp.cos(jnp.ones(3)), rtol=1e-6
-  )
+  np.testing.assert_allclose(updates[0]['b'], -jnp.cos(jnp.ones(3)), rtol=1e-6)
   assert fs.hyperparams(state) == {'learning_rate': 0.5}
   other = fs.inject_hyperparams(optax.sgd, learning_rate=0.1)
   with pytest.raises(ValueError, match='follows a function for learning_rate'):

@@ -13,15 +13,16 @@ import types
 
 from flax import nnx
 from flax.training.train_state import TrainState
-import flax_sched as fs
-from flax_sched import metrics
-from flax_sched import plot
 import jax
 from jax import numpy as jnp
 import ml_collections
 import numpy as np
 import optax
 import pytest
+
+import flax_sched as fs
+from flax_sched import metrics
+from flax_sched import plot
 
 ROOT = pathlib.Path(__file__).parent.parent
 

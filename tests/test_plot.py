@@ -6,11 +6,12 @@ import struct
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
 import flax_sched as fs
 from flax_sched import metrics
 from flax_sched import plot
-import numpy as np
-import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 

@@ -3,9 +3,10 @@
 import pathlib
 import re
 
-import flax_sched as fs
 import numpy as np
 import pytest
+
+import flax_sched as fs
 
 ROOT = pathlib.Path(__file__).parent.parent
 TEXT = (ROOT / 'README.md').read_text()

@@ -6,12 +6,13 @@ The specification's text has lost its indentation, which is restored here, and
 leaves `compute_loss`, the parameters and the data to the reader.
 """
 
-import flax_sched
 import jax
 from jax import numpy as jnp
 import numpy as np
 import optax
 import pytest
+
+import flax_sched
 
 PARAMS = {'w': jnp.ones(3), 'b': jnp.zeros(())}
 BATCH = (jnp.eye(3), jnp.arange(3.0))

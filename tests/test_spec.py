@@ -2,14 +2,15 @@
 
 import json
 
-import flax_sched as fs
-from flax_sched import spec
 from hypothesis import given
 from hypothesis import strategies as st
 import jax
 import numpy as np
 import optax
 import pytest
+
+import flax_sched as fs
+from flax_sched import spec
 import zoo
 
 SERIALIZABLE = [e for e in zoo.ZOO if not zoo.holds_function(e.schedule)]
@@ -62,7 +63,7 @@ def test_a_person_can_read_it():
 def test_what_plain_data_cannot_hold():
   """Functions, tracers and local classes are refused by name."""
   function = fs.as_schedule(optax.constant_schedule(0.1))
-  with pytest.raises(TypeError, match='Function.function must be plain data'):
+  with pytest.raises(TypeError, match=r'Function\.function must be plain data'):
     spec.to_spec(function)
 
   class Local(fs.Schedule):
@@ -74,7 +75,7 @@ def test_what_plain_data_cannot_hold():
 
   @jax.jit
   def traced(x):
-    with pytest.raises(TypeError, match='Constant.constant must be plain data'):
+    with pytest.raises(TypeError, match='must be plain data'):
       spec.to_spec(fs.constant_schedule(x))
     return x
 

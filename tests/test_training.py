@@ -6,13 +6,14 @@ import pathlib
 import subprocess
 import sys
 
-import flax_sched as fs
 import jax
 from jax import numpy as jnp
 import numpy as np
 import optax
 import orbax.checkpoint as ocp
 import pytest
+
+import flax_sched as fs
 import training
 
 SCRIPT = pathlib.Path(training.__file__)
@@ -82,9 +83,7 @@ def test_restore_keeps_types(tmp_path):
   for n in range(3):
     state = step(state, training.batch(n))
   with ocp.CheckpointManager(tmp_path) as manager:
-    manager.save(
-      3, args=ocp.args.Composite(state=ocp.args.StandardSave(state))
-    )
+    manager.save(3, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
     manager.wait_until_finished()
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
     restored = manager.restore(

@@ -2,13 +2,14 @@
 
 import inspect
 
-import flax_sched as fs
-from flax_sched import transformation
 import jax
 from jax import numpy as jnp
 import numpy as np
 import optax
 import pytest
+
+import flax_sched as fs
+from flax_sched import transformation
 
 # What inspection can't fill in: (positional values, why).
 _REQUIRED = {
@@ -144,7 +145,7 @@ def test_refuses_a_second_step_size():
 
 
 def test_misspelt_and_missing_arguments():
-  """Unknown names: the nearest match and what is accepted; missing: the name."""
+  """Unknown names: the nearest match and what is accepted."""
   with pytest.raises(TypeError, match="Did you mean 'learning_rate'"):
     fs.inject_hyperparams(optax.adamw, lerning_rate=0.1)
   with pytest.raises(TypeError, match='adamw needs learning_rate'):
@@ -170,7 +171,7 @@ def test_what_passes_through():
     nesterov=False,
     dtype=None,
     label='a',
-    norm: jax.typing.ArrayLike = 1,
+    order: jax.typing.ArrayLike = 1,
   ):
     got.update(locals())
     return optax.sgd(learning_rate, momentum)
@@ -186,14 +187,43 @@ def test_what_passes_through():
     nesterov=True,
     dtype=jnp.bfloat16,
     label='b',
-    norm=2,
+    order=2,
   )
   state = tx.init(jnp.ones(2))
-  assert set(state.hyperparams) == {'learning_rate', 'momentum', 'norm'}
-  assert (got['size'], got['rank'], got['label']) == (5, 6, 'b')
+  assert set(state.hyperparams) == {'learning_rate', 'momentum'}
+  assert (got['size'], got['rank'], got['order']) == (5, 6, 2)
+  assert got['label'] == 'b'
   assert got['mask'] is mask
   assert got['nesterov'] is True
   assert got['dtype'] is jnp.bfloat16
+
+
+def test_a_function_as_mask_is_no_schedule():
+  """Optax's own masks: a function of the parameters reaches the optimizer."""
+  seen = []
+
+  def mask(params):
+    seen.append(params)
+    return {'w': True, 'b': False}
+
+  params = {'w': jnp.ones(2), 'b': jnp.ones(2)}
+  tx = fs.inject_hyperparams(
+    optax.adamw, learning_rate=0.0, weight_decay=0.5, mask=mask
+  )
+  state = tx.init(params)
+  assert set(state.hyperparams) == {'learning_rate', 'weight_decay'}
+  assert jax.tree.structure(seen[0]) == jax.tree.structure(params)
+
+
+def test_optax_annotations_are_understood():
+  """Each float of adamw and adafactor may be scheduled by any callable."""
+  for factory, names in (
+    (optax.adamw, {'learning_rate', 'b1', 'b2', 'eps', 'weight_decay'}),
+    (optax.adafactor, {'learning_rate', 'decay_rate', 'weight_decay_rate'}),
+  ):
+    values = dict.fromkeys(names, optax.constant_schedule(0.5))
+    found = transformation.Factory('f', factory, (), values).hyperparams
+    assert set(found) == names
 
 
 def test_static_args_keep_a_function():

@@ -13,12 +13,13 @@ import sys
 from flax import linen as nn
 from flax import nnx
 from flax.training.train_state import TrainState
-import flax_sched as fs
 import jax
 from jax import numpy as jnp
 import numpy as np
 import optax
 import orbax.checkpoint as ocp
+
+import flax_sched as fs
 
 LR = fs.warmup_cosine_decay_schedule(0.0, 0.1, 4, 8, 0.01)
 
@@ -86,13 +87,13 @@ def main(kind, directory, first, last, stateful):
   """One run, in this process."""
   compiles = []
   jax.monitoring.register_event_duration_secs_listener(
-    lambda event, *_, **__: compiles.append(event)
-    if event == '/jax/core/compile/backend_compile_duration'
-    else None
+    lambda event, *_, **__: (
+      compiles.append(event)
+      if event == '/jax/core/compile/backend_compile_duration'
+      else None
+    )
   )
-  inject = (
-    fs.inject_stateful_hyperparams if stateful else fs.inject_hyperparams
-  )
+  inject = fs.inject_stateful_hyperparams if stateful else fs.inject_hyperparams
   state, step = {'linen': linen_run, 'nnx': nnx_run}[kind](inject)
   counts = []
   with ocp.CheckpointManager(directory) as manager:

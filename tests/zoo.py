@@ -17,6 +17,7 @@ import math
 from typing import Any
 
 from flax import struct
+import jax
 import mpmath
 import numpy as np
 import optax
@@ -327,6 +328,12 @@ class Entry:
     return sorted(n for n in counts if 0 <= n <= MAX_COUNT)
 
   @property
+  def counts(self) -> np.ndarray:
+    """The same, in an array as long as every entry's: one compilation each."""
+    steps = self.steps
+    return np.array(steps + steps[-1:] * (SIZE - len(steps)), np.int32)
+
+  @property
   def is_closure(self) -> bool:
     """Whether its numbers are inside a wrapped callable."""
     return self.exact is None
@@ -335,7 +342,9 @@ class Entry:
 ZOO: list[Entry] = []
 
 
-def add(name: str, schedule: fs.Schedule, exact: Exact | None, **known) -> Entry:
+def add(
+  name: str, schedule: fs.Schedule, exact: Exact | None, **known
+) -> Entry:
   """Adds an entry."""
   assert name not in {entry.name for entry in ZOO}, name
   ZOO.append(Entry(name, schedule, exact, **known))
@@ -365,10 +374,10 @@ def build(
 
 def join(name: str, parts: Sequence[Entry], boundaries: Sequence[int]) -> Entry:
   """Adds a join of entries."""
-  starts = [0, *boundaries]
+  starts, ends = [0, *boundaries], [*boundaries, MAX_COUNT]
   edges = {
     start + edge
-    for part, start, end in zip(parts, starts, [*boundaries, MAX_COUNT])
+    for part, start, end in zip(parts, starts, ends, strict=True)
     for edge in (0, *part.boundaries, part.end or 0)
     if start + edge <= end
   }
@@ -727,9 +736,7 @@ def _warmups() -> None:
     boundaries=[2000],
     end=1_002_000,
   )
-  build(
-    'warmup_cosine_one_step', cosine, 0.0, 1.0, 1, 1, boundaries=[1], end=2
-  )
+  build('warmup_cosine_one_step', cosine, 0.0, 1.0, 1, 1, boundaries=[1], end=2)
   build(
     'warmup_cosine_long',
     cosine,
@@ -864,6 +871,15 @@ _warmups()
 _restarts()
 _joins()
 _users()
+
+
+# JAX 0.8 has it elsewhere.
+if hasattr(jax, 'enable_x64'):
+  enable_x64 = jax.enable_x64
+else:
+  pass
+
+SIZE = max(len(entry.steps) for entry in ZOO)
 
 
 def parametrize(keep: Callable[[Entry], bool] = lambda entry: True) -> Any:

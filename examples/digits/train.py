@@ -12,10 +12,6 @@ from typing import Any
 
 from flax import linen as nn
 from flax.training.train_state import TrainState
-import flax_sched as fs
-from flax_sched import config as fs_config
-from flax_sched import metrics
-from flax_sched import plot
 import jax
 from jax import numpy as jnp
 import numpy as np
@@ -24,6 +20,11 @@ import orbax.checkpoint as ocp
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
+
+import flax_sched as fs
+from flax_sched import config as fs_config
+from flax_sched import metrics
+from flax_sched import plot
 
 
 def load_data() -> list[np.ndarray]:
