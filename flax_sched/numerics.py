@@ -298,7 +298,7 @@ def span(count: Any, steps: Any) -> Span:
 
 
 def after(count: Any, start: Any) -> Any:
-  """The count of a schedule that begins at `start`: count - start, at least 0."""
+  """The count of a schedule that begins at `start`: count - start, or 0."""
   if is_host(count) and is_host(start):
     return np.maximum(count - np.int64(start), 0)
   count, start = jnp.asarray(count, np.int32), jnp.asarray(start, np.int32)

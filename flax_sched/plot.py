@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 import os
-import pathlib
-import struct
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
@@ -43,8 +41,8 @@ def plot_schedules(
     schedules: by name, a schedule, a number or another callable of the count.
     total_steps: how many steps to draw.
     logged: what training logged, by the same names: the steps, and the values
-      there, of which a few are drawn as dots over the line. `read_scalars`
-      gives it.
+      there, of which a few are drawn as dots over the line.
+      `flax_sched.tensorboard.read_scalars` gives it.
     path: where to save the picture; its suffix is the format: .png, .svg, .pdf.
     title: a title above all panels.
 
@@ -185,114 +183,3 @@ def _limits(low: float, high: float) -> tuple[float, float]:
     return low - room, high + room
   room = (high - low) * 0.08
   return (0.0 if 0 <= low < high / 2 else low - room), high + room
-
-
-# ---------------------------------------------------------------------------
-# Reading back what was logged.
-
-
-def read_scalars(
-  logdir: str | os.PathLike[str], prefix: str = 'hyperparams/'
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-  """Reads scalars back from the TensorBoard event files of a run.
-
-  A run that was interrupted and resumed may have logged a step more than once,
-  and the end of a file may be torn: what was written last of a step is what
-  counts, and a torn record is left out.
-
-  Args:
-    logdir: the directory of the event files, whoever wrote them.
-    prefix: which scalars to read: those whose names start with it. The names in
-      the result go without it.
-
-  Returns:
-    By name, the steps in ascending order, int64 of shape (n,), and the value at
-    each, float32 of shape (n,).
-
-  Raises:
-    ImportError: if both tensorboardX and tensorboard are missing.
-    FileNotFoundError: if `logdir` is no directory.
-
-  >>> import tempfile
-  >>> from flax_sched import metrics
-  >>> logdir = tempfile.mkdtemp()
-  >>> writer = metrics.TensorBoardWriter(logdir)
-  >>> writer.write_scalars(0, {'hyperparams/learning_rate': 0.5})
-  >>> writer.write_scalars(1, {'hyperparams/learning_rate': 0.25})
-  >>> writer.close()
-  >>> read_scalars(logdir)['learning_rate']
-  (array([0, 1]), array([0.5 , 0.25], dtype=float32))
-  """
-  decode, error_type = _event_decoder()
-  runs = []
-  for path in pathlib.Path(logdir).iterdir():
-    if 'tfevents' not in path.name:
-      continue
-    events = []
-    for record in _records(path):
-      try:
-        events.append(decode(record))
-      except error_type:
-        break  # torn, as by a full disk
-    if events:
-      # When it was opened, to less than a second, unlike its name.
-      runs.append((events[0].wall_time, path.name, events))
-  series: dict[str, dict[int, np.float32]] = {}
-  for *_, events in sorted(runs, key=lambda run: run[:2]):
-    for event in events:
-      for value in event.summary.value:
-        scalar = _scalar(value)
-        if value.tag.startswith(prefix) and scalar is not None:
-          name = value.tag[len(prefix) :]
-          series.setdefault(name, {})[event.step] = scalar
-  return {
-    name: (
-      np.array(sorted(by_step), np.int64),
-      np.array([by_step[step] for step in sorted(by_step)], np.float32),
-    )
-    for name, by_step in series.items()
-  }
-
-
-def _event_decoder() -> tuple[Any, type[Exception]]:
-  try:
-    from tensorboardX.proto import event_pb2
-  except ImportError:
-    try:
-      from tensorboard.compat.proto import event_pb2
-    except ImportError as error:
-      raise ImportError(
-        'read_scalars: event files need tensorboardX. Install it by `pip '
-        'install flax-sched[tensorboard]`.'
-      ) from error
-  from google.protobuf.message import DecodeError
-
-  return event_pb2.Event.FromString, DecodeError
-
-
-def _records(path: pathlib.Path) -> Iterator[bytes]:
-  """The records of a TFRecord file, up to its end or the first torn one."""
-  # Each is a length of 8 bytes, its checksum of 4, the data, its checksum.
-  data = path.read_bytes()
-  start = 0
-  while start + 12 <= len(data):
-    (length,) = struct.unpack_from('<Q', data, start)
-    end = start + 12 + length
-    if length == 0 or end + 4 > len(data):
-      return
-    yield data[start + 12 : end]
-    start = end + 4
-
-
-def _scalar(value: Any) -> np.float32 | None:
-  """The number in a summary value, if it holds one."""
-  if value.HasField('simple_value'):
-    return np.float32(value.simple_value)
-  if value.metadata.plugin_data.plugin_name not in ('', 'scalars'):
-    return None
-  if value.HasField('tensor') and value.tensor.dtype == 1:  # DT_FLOAT
-    if value.tensor.tensor_content:
-      return np.frombuffer(value.tensor.tensor_content, '<f4')[0]
-    if value.tensor.float_val:
-      return np.float32(value.tensor.float_val[0])
-  return None

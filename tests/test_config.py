@@ -14,7 +14,7 @@ import optax
 import pytest
 
 import flax_sched as fs
-from flax_sched import plot
+from flax_sched import tensorboard
 from flax_sched.config import build_optimizer
 from flax_sched.config import build_schedule
 
@@ -457,7 +457,7 @@ def test_overrides_on_the_command_line(tmp_path):
     ' "boundaries": (1, 3), "scales": (0.5, 0.125)}',
   )
   assert done.returncode == 0, done.stderr
-  logged = plot.read_scalars(tmp_path / 'logs')
+  logged = tensorboard.read_scalars(tmp_path / 'logs')
   expected = {
     'learning_rate': [0.25, 0.375, 0.5],
     'b2': [0.75] * 3,

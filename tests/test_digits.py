@@ -24,6 +24,7 @@ import configs.digits
 from examples.digits import train
 import flax_sched as fs
 from flax_sched import plot
+from flax_sched import tensorboard
 from flax_sched.config import build_schedule
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -57,7 +58,7 @@ def final_state(workdir, total_steps=9):
 
 def assert_logged_once_and_as_planned(config, workdir):
   """Each step once, with the value of its schedule."""
-  logged = plot.read_scalars(workdir / 'logs')
+  logged = tensorboard.read_scalars(workdir / 'logs')
   assert set(logged) == HYPERPARAMS
   for name, (steps, values) in logged.items():
     np.testing.assert_array_equal(steps, range(config.total_steps))
@@ -67,7 +68,7 @@ def assert_logged_once_and_as_planned(config, workdir):
 
 def assert_same_logs(one, other):
   """The same steps with the same values, to the last bit."""
-  one, other = (plot.read_scalars(d / 'logs', '') for d in (one, other))
+  one, other = (tensorboard.read_scalars(d / 'logs', '') for d in (one, other))
   assert set(one) == set(other)
   for name, (steps, values) in one.items():
     np.testing.assert_array_equal(steps, other[name][0])
@@ -113,7 +114,7 @@ def test_what_a_run_leaves(whole):
   assert (files / 'hyperparameters.png').read_bytes().startswith(b'\x89PNG')
   assert {p.name for p in (files / 'checkpoints').iterdir()} == {'3', '6', '9'}
   assert_logged_once_and_as_planned(small_config(), files)
-  assert set(plot.read_scalars(files / 'logs', 'lo')) == {'ss'}
+  assert set(tensorboard.read_scalars(files / 'logs', 'lo')) == {'ss'}
   assert f'Test accuracy {result["test_accuracy"]:.2%}' in whole.out
   assert 'Resumed' not in whole.out
   for part in ('9/9', 'loss=', 'learning_rate=', 'weight_decay=', 'b2='):
@@ -149,7 +150,7 @@ def test_an_interrupted_run_goes_on(whole, tmp_path, monkeypatch, capsys):
     return compiled(*args)
 
   def saved(manager, state, config, save=train.save):
-    logged = plot.read_scalars(tmp_path / 'logs', 'loss')['']
+    logged = tensorboard.read_scalars(tmp_path / 'logs', 'loss')['']
     assert len(logged[0]) == state.step, 'the logs are behind the checkpoint'
     save(manager, state, config)
 

@@ -4,7 +4,6 @@ import functools
 import importlib
 import importlib.machinery
 import importlib.util
-import os
 import pathlib
 import subprocess
 import sys
@@ -15,14 +14,14 @@ from flax import nnx
 from flax.training.train_state import TrainState
 import jax
 from jax import numpy as jnp
-import ml_collections
 import numpy as np
 import optax
 import pytest
 
 import flax_sched as fs
 from flax_sched import metrics
-from flax_sched import plot
+from flax_sched import tensorboard
+from test_tensorboard import read_with_tensorboard
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -82,33 +81,17 @@ class Recorder:
     self.calls.append('close')
 
 
-def read_with_tensorboard(logdir):
-  """What TensorBoard itself shows: {tag: [(step, value)]}."""
-  from tensorboard.backend.event_processing import plugin_event_accumulator
-  from tensorboard.util import tensor_util
-
-  events = plugin_event_accumulator.EventAccumulator(
-    str(logdir), tensor_size_guidance={'scalars': 0}
-  )
-  events.Reload()
-  return {
-    tag: [
-      (e.step, tensor_util.make_ndarray(e.tensor_proto).item())
-      for e in events.Tensors(tag)
-    ]
-    for tag in events.Tags()['tensors']
-  }
-
-
 # ---------------------------------------------------------------------------
 # The logger.
 
 
 def test_every_step_is_logged_exactly(tmp_path):
   """The event files hold each value that each update used, to the last bit."""
-  with metrics.HyperparamLogger(metrics.TensorBoardWriter(tmp_path)) as logger:
+  with metrics.HyperparamLogger(
+    tensorboard.TensorBoardWriter(tmp_path)
+  ) as logger:
     expected = train(logger)
-  logged = plot.read_scalars(tmp_path, prefix='')
+  logged = tensorboard.read_scalars(tmp_path, prefix='')
   assert set(logged) == set(expected[0])
   shown = read_with_tensorboard(tmp_path)
   for name, (steps, values) in logged.items():
@@ -330,7 +313,7 @@ def test_clu_async_and_multi_writers_take_ours_in(clu_writers, tmp_path):
       [
         clu_writers.LoggingWriter(),
         recorder,
-        metrics.TensorBoardWriter(tmp_path),
+        tensorboard.TensorBoardWriter(tmp_path),
       ]
     )
   )
@@ -341,7 +324,7 @@ def test_clu_async_and_multi_writers_take_ours_in(clu_writers, tmp_path):
   assert [scalars for _, scalars in calls] == [
     {name: float(x) for name, x in e.items()} for e in expected
   ]
-  logged = plot.read_scalars(tmp_path, prefix='')
+  logged = tensorboard.read_scalars(tmp_path, prefix='')
   for name, (_, values) in logged.items():
     np.testing.assert_array_equal(values, [e[name] for e in expected])
 
@@ -349,7 +332,7 @@ def test_clu_async_and_multi_writers_take_ours_in(clu_writers, tmp_path):
 def test_our_writer_has_every_method_of_clus(clu_writers):
   """So that it can stand wherever theirs do."""
   for name in clu_writers.MetricWriter.__abstractmethods__:
-    assert callable(getattr(metrics.TensorBoardWriter, name))
+    assert callable(getattr(tensorboard.TensorBoardWriter, name))
 
 
 @pytest.mark.tensorflow
@@ -363,7 +346,7 @@ def test_clu_default_writer(tmp_path):
   )
   with metrics.HyperparamLogger(writer) as logger:
     expected = train(logger)
-  logged = plot.read_scalars(tmp_path, prefix='')
+  logged = tensorboard.read_scalars(tmp_path, prefix='')
   assert set(logged) == set(expected[0])
   for name, (steps, values) in logged.items():
     np.testing.assert_array_equal(steps, range(10))
@@ -412,11 +395,11 @@ def fixture_no_tensorflow(monkeypatch):
 def test_create_writer_without_tensorflow(no_tensorflow, tmp_path):
   """The library's own writer, in a directory that it makes."""
   writer = metrics.create_writer(tmp_path / 'a' / 'b')
-  assert isinstance(writer, metrics.TensorBoardWriter)
+  assert isinstance(writer, tensorboard.TensorBoardWriter)
   writer.write_scalars(3, {'x': np.float32(0.1), 'y': jnp.ones(())})
   writer.close()
   writer.close()
-  assert plot.read_scalars(tmp_path / 'a' / 'b', '') == {
+  assert tensorboard.read_scalars(tmp_path / 'a' / 'b', '') == {
     'x': (3, np.float32(0.1)),
     'y': (3, 1.0),
   }
@@ -457,130 +440,3 @@ def test_imports_are_lazy():
     check=True,
     env={'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu'},
   )
-
-
-def test_what_is_flushed_survives_the_process(tmp_path):
-  """A process that dies at once after `flush` loses nothing before it."""
-  code = (
-    'import os, signal, sys\n'
-    'from flax_sched import metrics\n'
-    'writer = metrics.TensorBoardWriter(sys.argv[1])\n'
-    'for step in range(1000):\n'
-    '  writer.write_scalars(step, {"x": step / 7})\n'
-    'writer.flush()\n'
-    'os.kill(os.getpid(), signal.SIGKILL)\n'
-  )
-  done = subprocess.run(
-    [sys.executable, '-c', code, str(tmp_path)],
-    env={'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu'},
-  )
-  assert done.returncode < 0
-  steps, values = plot.read_scalars(tmp_path, '')['x']
-  np.testing.assert_array_equal(steps, range(1000))
-  np.testing.assert_array_equal(values, np.float32(np.arange(1000) / 7))
-
-
-def test_two_writers_never_share_a_file(tmp_path, monkeypatch):
-  """Not even where they open at the same moment: a run restarts in no time."""
-  monkeypatch.setattr(metrics.time, 'time', lambda: 1e9)
-  for value in (1.0, 2.0):
-    writer = metrics.TensorBoardWriter(tmp_path)
-    writer.write_scalars(int(value), {'x': value})
-    writer.close()
-  assert len(list(tmp_path.iterdir())) == 2
-  np.testing.assert_array_equal(plot.read_scalars(tmp_path, '')['x'][1], [1, 2])
-
-
-@pytest.mark.parametrize('first_step', [0, 2])
-@pytest.mark.parametrize('before', [None, 0])
-def test_tensorboard_shows_each_step_once_after_a_restart(
-  tmp_path, before, first_step
-):
-  """As the last run logged it, though the first one's file ends torn."""
-  first = metrics.TensorBoardWriter(tmp_path, first_step=before)
-  for step in range(4):
-    first.write_scalars(step, {'x': 1.0})
-  first.close()
-  (file,) = tmp_path.iterdir()
-  os.truncate(file, file.stat().st_size - 5)
-  second = metrics.TensorBoardWriter(tmp_path, first_step=first_step)
-  for step in range(first_step, 4):
-    second.write_scalars(step, {'x': 2.0})
-  second.close()
-  expected = [(step, 1.0 if step < first_step else 2.0) for step in range(4)]
-  assert read_with_tensorboard(tmp_path)['x'] == expected
-  steps, values = plot.read_scalars(tmp_path, '')['x']
-  assert list(zip(steps, values, strict=True)) == expected
-
-
-def test_a_running_file_is_flushed_now_and_then(tmp_path, monkeypatch):
-  """TensorBoard sees a run before it ends."""
-  clock = [0.0]
-  monkeypatch.setattr(metrics.time, 'monotonic', lambda: clock[0])
-  writer = metrics.TensorBoardWriter(tmp_path)
-  for step in range(5):
-    clock[0] += 4.0
-    writer.write_scalars(step, {'x': 1.0})
-  visible = plot.read_scalars(tmp_path, '')['x'][0]
-  writer.close()
-  np.testing.assert_array_equal(visible, range(4))  # 4 seconds behind
-
-
-def test_texts_histograms_and_hparams(tmp_path):
-  """TensorBoard reads them back."""
-  from tensorboard.backend.event_processing import event_accumulator
-  from tensorboard.plugins.hparams import plugin_data_pb2
-
-  writer = metrics.TensorBoardWriter(tmp_path)
-  writer.write_texts(1, {'note': 'hello'})
-  writer.write_histograms(2, {'w': jnp.arange(5.0)}, {'w': 3})
-  writer.write_hparams(
-    ml_collections.ConfigDict(
-      {
-        'lr': {'name': 'linear', 'peak': 0.5},
-        'steps': 10,
-        'scales': (1, 2),
-        'none': None,
-        'on': True,
-      }
-    )
-  )
-  writer.close()
-  events = event_accumulator.EventAccumulator(str(tmp_path))
-  events.Reload()
-  (text,) = events.Tensors('note/text_summary')
-  assert (text.step, text.tensor_proto.string_val) == (1, [b'hello'])
-  (histogram,) = events.Histograms('w')
-  assert (histogram.step, histogram.histogram_value.num) == (2, 5.0)
-  content = events.SummaryMetadata('_hparams_/session_start_info')
-  data = plugin_data_pb2.HParamsPluginData.FromString(
-    content.plugin_data.content
-  )
-  hparams = data.session_start_info.hparams
-  assert hparams['lr/name'].string_value == 'linear'
-  assert hparams['lr/peak'].number_value == 0.5
-  assert hparams['steps'].number_value == 10
-  assert hparams['scales'].string_value == '(1, 2)'
-  assert hparams['none'].string_value == 'None'
-  assert hparams['on'].bool_value is True
-
-
-def test_what_the_writer_refuses(tmp_path):
-  """With the way out."""
-  writer = metrics.TensorBoardWriter(tmp_path)
-  for call in (
-    lambda: writer.write_images(0, {}),
-    lambda: writer.write_videos(0, {}),
-    lambda: writer.write_audios(0, {}, sample_rate=1),
-    lambda: writer.write_summaries(0, {}),
-  ):
-    with pytest.raises(NotImplementedError, match='create_default_writer'):
-      call()
-  with pytest.raises(
-    ValueError, match=r'write_scalars: x must be a single number, got an array'
-  ):
-    writer.write_scalars(0, {'x': np.ones(2)})
-  writer.close()
-  with pytest.raises(ValueError, match=r'the writer is closed\. Write before'):
-    writer.write_scalars(0, {'x': 1.0})
-  assert plot.read_scalars(tmp_path, '') == {}

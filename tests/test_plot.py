@@ -1,8 +1,6 @@
 """Pictures of schedules, and reading back what was logged."""
 
 import pathlib
-import shutil
-import struct
 import subprocess
 import sys
 
@@ -10,7 +8,6 @@ import numpy as np
 import pytest
 
 import flax_sched as fs
-from flax_sched import metrics
 from flax_sched import plot
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -169,111 +166,3 @@ def test_without_matplotlib(monkeypatch):
 
 # ---------------------------------------------------------------------------
 # Reading scalars.
-
-
-def write(logdir, steps, value):
-  """One run's event file: its path."""
-  before = set(logdir.iterdir())
-  writer = metrics.TensorBoardWriter(logdir)
-  for step in steps:
-    writer.write_scalars(step, {'hyperparams/a/b': value, 'loss': 1.0})
-  writer.close()
-  (path,) = set(logdir.iterdir()) - before
-  return path
-
-
-def test_names_and_prefixes(tmp_path):
-  """The prefix selects and goes; other tags need theirs."""
-  write(tmp_path, range(2), 0.5)
-  assert set(plot.read_scalars(tmp_path)) == {'a/b'}
-  assert set(plot.read_scalars(tmp_path, prefix='')) == {
-    'hyperparams/a/b',
-    'loss',
-  }
-  assert plot.read_scalars(tmp_path, prefix='nothing/') == {}
-
-
-def test_the_last_run_wins(tmp_path):
-  """Each step once, in order, whatever the files are called."""
-  first = write(tmp_path, range(0, 6), 1.0)
-  second = write(tmp_path, range(4, 8), 2.0)
-  third = write(tmp_path, (7, 5), 3.0)
-  first.rename(tmp_path / 'z.tfevents')
-  second.rename(tmp_path / 'y.tfevents')
-  third.rename(tmp_path / 'x.tfevents')
-  (tmp_path / 'notes.txt').write_text('not an event file')
-  steps, values = plot.read_scalars(tmp_path)['a/b']
-  np.testing.assert_array_equal(steps, range(8))
-  np.testing.assert_array_equal(values, [1, 1, 1, 1, 2, 3, 2, 3])
-  assert (steps.dtype, values.dtype) == (np.int64, np.float32)
-
-
-def test_a_file_torn_at_any_byte(tmp_path):
-  """Whatever is complete is read, and nothing else."""
-  data = write(tmp_path, range(3), 0.5).read_bytes()
-  ends = [0]
-  while ends[-1] < len(data):
-    (length,) = struct.unpack_from('<Q', data, ends[-1])
-    ends.append(ends[-1] + length + 16)
-  assert len(ends) == 5  # the version, and three steps
-  torn = tmp_path / 'torn'
-  for size in range(len(data) + 1):
-    shutil.rmtree(torn, ignore_errors=True)
-    torn.mkdir()
-    (torn / 'a.tfevents').write_bytes(data[:size])
-    complete = sum(end <= size for end in ends[2:])
-    steps, _ = plot.read_scalars(torn).get('a/b', ((), ()))
-    assert len(steps) == complete, size
-
-
-def test_a_file_that_ends_in_garbage(tmp_path):
-  """As a full disk or a lost page leaves it."""
-  path = write(tmp_path, range(3), 0.5)
-  for garbage in (bytes(100), struct.pack('<QI', 8, 0) + b'\xff' * 12):
-    copy = tmp_path / 'copy'
-    copy.mkdir()
-    (copy / 'a.tfevents').write_bytes(path.read_bytes() + garbage)
-    np.testing.assert_array_equal(plot.read_scalars(copy)['a/b'][0], range(3))
-    shutil.rmtree(copy)
-
-
-def test_scalars_of_tensorboards_own_writer(tmp_path):
-  """They are tensors: TensorFlow writes them so too."""
-  from tensorboard.summary import Writer
-
-  writer = Writer(str(tmp_path))
-  for step in range(3):
-    writer.add_scalar('x', step / 3, step)
-  writer.close()
-  steps, values = plot.read_scalars(tmp_path, '')['x']
-  np.testing.assert_array_equal(steps, range(3))
-  np.testing.assert_array_equal(values, np.float32(np.arange(3) / 3))
-
-
-def test_texts_and_histograms_are_no_scalars(tmp_path):
-  """They are left out."""
-  writer = metrics.TensorBoardWriter(tmp_path)
-  writer.write_texts(0, {'text': 'hello'})
-  writer.write_histograms(0, {'histogram': np.arange(3.0)})
-  writer.write_hparams({'a': 1})
-  writer.close()
-  assert plot.read_scalars(tmp_path, '') == {}
-
-
-def test_reading_needs_tensorboardx_or_tensorboard(tmp_path, monkeypatch):
-  """Either will do; without both the error names the extra."""
-  write(tmp_path, range(3), 0.5)
-  expected = plot.read_scalars(tmp_path)['a/b'][1]
-  monkeypatch.setitem(sys.modules, 'tensorboardX.proto', None)
-  np.testing.assert_array_equal(plot.read_scalars(tmp_path)['a/b'][1], expected)
-  monkeypatch.setitem(sys.modules, 'tensorboard.compat.proto', None)
-  with pytest.raises(
-    ImportError, match=r'`pip install flax-sched\[tensorboard\]`'
-  ):
-    plot.read_scalars(tmp_path)
-
-
-def test_a_directory_that_is_not_there(tmp_path):
-  """As for any file."""
-  with pytest.raises(FileNotFoundError):
-    plot.read_scalars(tmp_path / 'nothing')

@@ -25,6 +25,7 @@ import flax_sched as fs
 from flax_sched import config as fs_config
 from flax_sched import metrics
 from flax_sched import plot
+from flax_sched import tensorboard
 
 
 def load_data() -> list[np.ndarray]:
@@ -187,7 +188,7 @@ def summarize(
   plot.plot_schedules(
     {n: fs_config.build_schedule(config.optimizer[n]) for n in used},
     total_steps=config.total_steps,
-    logged=plot.read_scalars(directory / 'logs'),
+    logged=tensorboard.read_scalars(directory / 'logs'),
     path=directory / 'hyperparameters.png',
     title='Handwritten digits: hyperparameters',
   )
