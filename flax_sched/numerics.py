@@ -29,6 +29,7 @@ for basic building blocks of double-word arithmetic", ACM TOMS 44(2), 2017.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import math
 from typing import Any, NamedTuple, TypeAlias
 
@@ -94,7 +95,13 @@ def _two_product(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _divide_by_one(x: jax.Array) -> jax.Array:
-  return x / lax.optimization_barrier(jnp.ones((), x.dtype))
+  """The identity, as an operation that XLA does not repeat in its users.
+
+  It repeats cheap ones, which a division is not, nor (in newer versions) a
+  barrier. That the divisor is 1, except for NaN, is more than XLA can know.
+  """
+  one = jnp.where(x == x, jnp.ones_like(x), x)
+  return lax.optimization_barrier(x / one)
 
 
 # The identity, where one compiled kernel is to end and another to begin: XLA
@@ -119,6 +126,52 @@ mlir.register_lowering(_kernel_end_p, lambda context, x: [x])
 mlir.register_lowering(_kernel_end_p, _lower_kernel_end, platform='cpu')
 
 
+# The identity of several arrays, which `jax.vmap` batches all together or not
+# at all. What is not batched would be computed anew for every element of the
+# batch, along every path that leads to it.
+_together_p = Primitive('flax_sched_together')
+_together_p.multiple_results = True
+_together_p.def_impl(lambda *xs: list(xs))
+_together_p.def_abstract_eval(lambda *xs: list(xs))
+mlir.register_lowering(_together_p, lambda context, *xs: list(xs))
+
+
+def _batch_together(
+  xs: Sequence[jax.Array], dims: Sequence[int | None]
+) -> tuple[list[jax.Array], list[int]]:
+  (size,) = {
+    x.shape[dim] for x, dim in zip(xs, dims, strict=True) if dim is not None
+  }
+  batched = [
+    batching.bdim_at_front(x, dim, size)
+    for x, dim in zip(xs, dims, strict=True)
+  ]
+  return _together_p.bind(*batched), [0] * len(xs)
+
+
+batching.primitive_batchers[_together_p] = _batch_together
+ad.primitive_jvps[_together_p] = lambda xs, tangents: (
+  _together_p.bind(*xs),
+  list(tangents),
+)
+
+
+def together(tree: Any) -> Any:
+  """The same tree, whose device scalars are batched all together or not at all.
+
+  Args:
+    tree: a pytree; host values and tables are left as they are.
+  """
+  leaves, treedef = jax.tree_util.tree_flatten(tree)
+  where_scalar = [
+    i for i, x in enumerate(leaves) if not is_host(x) and np.ndim(x) == 0
+  ]
+  scalars = _together_p.bind(*(leaves[i] for i in where_scalar))
+  for i, scalar in zip(where_scalar, scalars, strict=True):
+    leaves[i] = scalar
+  return jax.tree_util.tree_unflatten(treedef, leaves)
+
+
 @struct.dataclass
 class TwoFloat:
   """The unevaluated sum `hi + lo` of two float32, |lo| <= ulp(hi) / 2.
@@ -139,7 +192,7 @@ class TwoFloat:
     s, e = _two_sum(self.hi, y.hi)
     t, f = _two_sum(self.lo, y.lo)
     s, e = _fast_two_sum(s, e + t)
-    return _finish(*_fast_two_sum(s, e + f))
+    return TwoFloat(*_fast_two_sum(s, e + f))
 
   def __neg__(self) -> TwoFloat:
     return TwoFloat(-self.hi, -self.lo)
@@ -164,7 +217,7 @@ class TwoFloat:
     # uses: this one depends on the divisor alone, most often a parameter.
     inverse = 1.0 / y.hi
     error = 1.0 - y * TwoFloat(inverse, jnp.zeros_like(inverse))
-    return self * TwoFloat(*_fast_two_sum(inverse, inverse * error.hi))
+    return self * _settle(*_fast_two_sum(inverse, inverse * error.hi))
 
   def __rtruediv__(self, other: Any) -> TwoFloat:
     return _two_float(other) / self
@@ -175,6 +228,15 @@ class TwoFloat:
 
 def _finish(hi: jax.Array, lo: jax.Array) -> TwoFloat:
   return TwoFloat(_kernel_end_p.bind(hi), _kernel_end_p.bind(lo))
+
+
+def _settle(hi: jax.Array, lo: jax.Array) -> TwoFloat:
+  """A number that is computed once, by a kernel of its own.
+
+  For what may depend on parameters alone: XLA would compute it anew for every
+  element of an array of counts, along every path that leads to it.
+  """
+  return TwoFloat(_divide_by_one(hi), _divide_by_one(lo))
 
 
 def _constant(x: float | np.ndarray) -> TwoFloat:
@@ -316,11 +378,8 @@ def to_float32(x: Any) -> Any:
     return x.astype(np.float32)
   if isinstance(x, TwoFloat):
     x = x.hi + x.lo
-  # XLA repeats cheap operations in each of their users: without a division at
-  # its end (newer XLA: a barrier), the whole formula would be repeated for every
-  # array of parameters.
-  one = lax.optimization_barrier(jnp.float32(1.0))
-  return lax.optimization_barrier(_clip(_f32(x)) / one)
+  # Else the whole formula would be repeated for every array of parameters.
+  return _divide_by_one(_clip(_f32(x)))
 
 
 def _clip(x: jax.Array) -> jax.Array:
@@ -437,7 +496,8 @@ def log2_ratio(a: Number, b: Number, difference: Number) -> Number:
 
 def log2(x: Number) -> Number:
   """log2(x) for x > 0, to full relative precision also where x ~ 1."""
-  return log2_ratio(x, np.float64(1.0), 1.0 - x)
+  result = log2_ratio(x, np.float64(1.0), 1.0 - x)
+  return result if is_host(result) else _settle(result.hi, result.lo)
 
 
 def scaled_exp2(

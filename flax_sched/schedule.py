@@ -81,10 +81,10 @@ class Schedule(struct.PyTreeNode, abc.ABC):
     count = numerics.as_count(count, type(self).__name__)
     leaves = [count, *jax.tree_util.tree_leaves(self)]
     if all(map(numerics.is_host, leaves)):
-      return _evaluate(self, count)
+      return _on_host(self, count)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
-      return _evaluate(self, count)
-    return _evaluate_compiled(self, count)
+      return _on_device(self, count)
+    return _compiled(self, count)
 
   def __eq__(self, other: object) -> bool:
     if type(self) is not type(other):
@@ -102,15 +102,25 @@ class Schedule(struct.PyTreeNode, abc.ABC):
     return f'{type(self).__name__}({fields})'
 
 
-def _evaluate(schedule: Schedule, count: Any) -> Any:
+def _on_host(schedule: Schedule, count: Any) -> Any:
   value = numerics.to_float32(schedule.value(count))
-  if numerics.is_host(value) and numerics.is_host(count):
-    same = np.shape(value) == np.shape(count)
-    return value if same else np.full(count.shape, value)
-  return jnp.broadcast_to(value, jnp.shape(count))
+  if np.shape(value) == np.shape(count):
+    return value
+  full = np.full if numerics.is_host(value) else jnp.full
+  return full(count.shape, value)
 
 
-_evaluate_compiled = jax.jit(_evaluate)
+def _on_device(schedule: Schedule, count: Any) -> Any:
+  if numerics.is_host(count):
+    count = jnp.asarray(np.minimum(count, numerics.MAX_COUNT), np.int32)
+  if np.ndim(count):
+    values = jax.vmap(lambda n: _on_device(schedule, n))(jnp.ravel(count))
+    return jnp.reshape(values, count.shape)
+  schedule, count = numerics.together((schedule, count))
+  return numerics.to_float32(schedule.value(count))
+
+
+_compiled = jax.jit(_on_device)
 
 
 def _content(schedule: Schedule) -> Any:

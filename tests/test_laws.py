@@ -27,6 +27,11 @@ import zoo
 
 each = zoo.parametrize()
 each_of_numbers = zoo.parametrize(lambda entry: not entry.is_closure)
+# For what compiles a program of its own: one entry of each make.
+each_kind = zoo.parametrize(zoo.is_first_of_kind)
+each_kind_of_numbers = zoo.parametrize(
+  lambda entry: zoo.is_first_of_kind(entry) and not entry.is_closure
+)
 
 TRACES = []
 
@@ -82,14 +87,14 @@ def _changed(leaf):
   """A leaf with other numbers, of the same type."""
   if isinstance(leaf, (int, float)):
     return leaf + 1
-  return (leaf * 1.25 + 0.25 if _is_float(leaf) else leaf + 1).astype(
-    leaf.dtype
-  )
+  if _is_float(leaf):
+    return (leaf * 1.25 + 0.25).astype(leaf.dtype)
+  return leaf + (leaf < zoo.MAX_COUNT)
 
 
 def _ulps_between(a, b):
   a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-  unit = np.spacing(np.maximum(np.abs(a), 2.0**-126).astype(np.float32))
+  unit = np.spacing(np.clip(np.abs(a), 2.0**-126, 1e38).astype(np.float32))
   return np.max(np.abs(a - b) / unit, initial=0)
 
 
@@ -140,23 +145,27 @@ def test_list_has_every_class():
 
 
 @each
-def test_array_loop_vmap_and_jit_agree(entry):
-  """On the device, all ways give the same bits."""
-  array = _on_device(entry.name)
+def test_array_and_loop_agree(entry):
+  """On the device, an array and one count after the other: the same."""
   loop = [evaluate(entry.schedule, n) for n in entry.counts]
-  np.testing.assert_array_equal(array, np.asarray(loop))
-  each = evaluate_each(entry.schedule, entry.counts)
-  np.testing.assert_array_equal(array, np.asarray(each))
+  assert _ulps_between(_on_device(entry.name), np.asarray(loop)) <= 1
 
 
-@each
+@each_kind
+def test_array_and_vmap_agree(entry):
+  """`jax.vmap` over counts: the same."""
+  values = evaluate_each(entry.schedule, entry.counts)
+  assert _ulps_between(_on_device(entry.name), values) <= 1
+
+
+@each_kind
 def test_jit_of_the_schedule_itself_agrees(entry):
   """`jax.jit(schedule)`: its numbers are constants of the program."""
   values = jax.jit(entry.schedule)(entry.counts)
   assert _ulps_between(_on_device(entry.name), values) <= 1
 
 
-@each
+@each_of_numbers
 def test_device_agrees_with_host(entry):
   """Host and device differ by one unit in the last place at most."""
   assert _ulps_between(_on_host(entry.name), _on_device(entry.name)) <= 1
@@ -284,7 +293,7 @@ def test_device_count_of_another_type_is_an_error(count):
 # Numbers are leaves.
 
 
-@each_of_numbers
+@each_kind_of_numbers
 def test_gradients_are_finite(entry):
   """In every float leaf, at every interesting count."""
   gradients = differentiate(entry.schedule, entry.counts)
@@ -307,16 +316,16 @@ def _finite_differences(schedule, counts, index, element):
     value = jax.tree.unflatten(treedef, new).value(counts.astype(np.int64))
     return np.broadcast_to(value, counts.shape)
 
-  step = 1e-6 * max(abs(float(np.asarray(leaves[index])[element])), 1e-3)
+  step = 1e-5 * max(abs(float(np.asarray(leaves[index])[element])), 0.1)
   before, here, after = at(-step), at(0.0), at(step)
   left, right = (here - before) / step, (after - here) / step
   middle = (left + right) / 2
-  noise = 1e-9 * np.abs(here) / step
+  noise = 1e-14 * np.abs(here) / step
   smooth = np.abs(left - right) <= 1e-3 * np.abs(middle) + noise
-  return np.where(smooth, middle, np.nan)
+  return np.where(smooth & (np.abs(here) < 1e38), middle, np.nan)
 
 
-@zoo.parametrize(lambda e: not e.is_closure and e.name != 'constant_zero')
+@zoo.parametrize(lambda e: zoo.is_first_of_kind(e) and not e.is_closure)
 def test_gradients_are_right(entry):
   """As finite differences of the host's float64, wherever they exist."""
   # Beyond, a change in one number moves the value by more than it is.
@@ -327,7 +336,7 @@ def test_gradients_are_right(entry):
   for i, leaf in enumerate(leaves):
     if not _is_float(leaf):
       continue
-    if leaf == 1 and type(entry.schedule).__name__ == 'WarmRestarts':
+    if np.all(leaf == 1) and type(entry.schedule).__name__ == 'WarmRestarts':
       continue  # cycles of equal length have a formula of their own
     for element in list(np.ndindex(np.shape(leaf)))[:4]:
       expected = _finite_differences(entry.schedule, counts, i, element)
@@ -353,7 +362,7 @@ def test_changed_numbers_do_not_retrace(entry):
   assert _ulps_between(changed(5), value) <= 1
 
 
-@each_of_numbers
+@each_kind_of_numbers
 def test_batches(entry):
   """Schedules with stacked leaves are a population, by vmap."""
   changed = jax.tree.map(_changed, entry.schedule)
@@ -365,7 +374,7 @@ def test_batches(entry):
   assert _ulps_between(changed(entry.counts), values[1]) <= 1
 
 
-@each
+@each_kind
 def test_equal_schedules_share_one_program(entry):
   """`jax.jit` knows a schedule by its content."""
   twin = copy.deepcopy(entry.schedule)
@@ -419,9 +428,9 @@ def test_equality_sees_every_number(entry):
   """Schedules with one other number are not equal."""
   leaves, treedef = jax.tree.flatten(entry.schedule)
   for i, leaf in enumerate(leaves):
-    for element in [(), *list(np.ndindex(np.shape(leaf)))[-1:]]:
+    for element in list(np.ndindex(np.shape(leaf)))[-3:]:
       changed = np.array(leaf)
-      changed[element] = _changed(np.asarray(leaf))[element]
+      changed[element] += 1 if changed[element] < zoo.MAX_COUNT else -1
       new = [*leaves[:i], changed[()], *leaves[i + 1 :]]
       assert treedef.unflatten(new) != entry.schedule
   assert entry.schedule != 0.1
@@ -432,7 +441,7 @@ def test_equality_sees_classes_and_static_fields():
   """The same numbers in another formula are another schedule."""
   assert _entry('user_class').schedule != _entry('user_class_static').schedule
   distinct = {entry.schedule for entry in zoo.ZOO}
-  assert len(distinct) == len(zoo.ZOO) - 1  # join_of_one is no shorter
+  assert len(distinct) == len(zoo.ZOO)
   assert fs.linear_schedule(1, 2, 10) != fs.warmup_constant_schedule(1, 2, 10)
 
 
@@ -444,7 +453,8 @@ def test_repr_is_for_people(entry):
     assert f'{type(part).__name__}(' in text
     for field in type(part).__dataclass_fields__:
       assert f'{field}=' in text
-  assert not re.search(r'\d\.\d{10}', text)
+  for digits in re.findall(r'(\d+\.\d+)(?:e[+-]\d+)?', text):
+    assert len(digits.replace('.', '').lstrip('0')) <= 9
   assert 'array' not in text
 
 
@@ -483,13 +493,14 @@ def test_frozen(entry):
 def test_drives_an_optimizer(entry):
   """`optax.adam(learning_rate=schedule)`: the first update uses count 0."""
   optimizer = optax.adam(learning_rate=entry.schedule)
-  params = {'w': jnp.zeros(2)}
-  state = optimizer.init(params)
+  direction = optax.scale_by_adam()
+  gradients = {'w': jnp.array([1.0, -3.0])}
+  state, direction_state = optimizer.init(gradients), direction.init(gradients)
   for count in range(2):
-    # With a gradient of ones, Adam moves by the learning rate.
-    updates, state = optimizer.update({'w': jnp.ones(2)}, state, params)
-    expected = -np.ones(2) * np.float64(entry.schedule(count)) / (1 + 1e-8)
-    np.testing.assert_allclose(updates['w'], expected, rtol=1e-5)
+    updates, state = optimizer.update(gradients, state)
+    steps, direction_state = direction.update(gradients, direction_state)
+    expected = -np.float64(entry.schedule(count)) * steps['w']
+    np.testing.assert_allclose(updates['w'], expected, rtol=1e-6)
 
 
 @each_of_numbers
@@ -540,7 +551,7 @@ def test_host_numbers_need_no_device():
   assert result.stdout == 'no device\n'
 
 
-@each
+@each_kind
 def test_strict_promotion(entry):
   """No implicit change of type or rank, in the value and its gradient."""
   with (
@@ -552,14 +563,14 @@ def test_strict_promotion(entry):
   assert value.dtype == np.float32
 
 
-@each
+@each_kind
 def test_no_leaks(entry):
   """No tracer outlives its trace."""
   with jax.checking_leaks():
     jax.jit(lambda s, n: s(n)).trace(entry.schedule, np.int32(5))
 
 
-@each
+@each_kind
 def test_x64_makes_no_difference(entry):
   """With 64-bit types on, values are the same float32."""
   with zoo.enable_x64(True):

@@ -883,9 +883,31 @@ SIZE = max(len(entry.steps) for entry in ZOO)
 
 
 def parametrize(keep: Callable[[Entry], bool] = lambda entry: True) -> Any:
-  """A decorator that runs a test once for each entry."""
-  entries = [entry for entry in ZOO if keep(entry)]
-  return pytest.mark.parametrize('entry', entries, ids=lambda entry: entry.name)
+  """Runs a test over the entries of the list that `keep` keeps.
+
+  Entries of one structure share their compiled programs, so they are grouped
+  for one worker (`pytest --dist loadgroup`).
+  """
+  return pytest.mark.parametrize(
+    'entry',
+    [
+      pytest.param(e, id=e.name, marks=pytest.mark.xdist_group(kind(e)))
+      for e in ZOO
+      if keep(e)
+    ],
+  )
+
+
+def kind(entry: Entry) -> str:
+  """The classes that an entry is made of."""
+  names = {type(part).__name__ for part in parts(entry.schedule)}
+  static = getattr(entry.schedule, 'interpolate_type', '')
+  return '-'.join(sorted(names)) + static
+
+
+def is_first_of_kind(entry: Entry) -> bool:
+  """Whether no entry before it has the same classes: for slow tests."""
+  return entry is next(e for e in ZOO if kind(e) == kind(entry))
 
 
 def parts(schedule: fs.Schedule) -> Iterator[fs.Schedule]:

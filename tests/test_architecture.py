@@ -1,0 +1,108 @@
+"""The house: what imports what, and what is public."""
+
+import ast
+import inspect
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import flax_sched as fs
+
+PACKAGE = pathlib.Path(fs.__file__).parent
+
+# Each file imports only from files above it.
+ORDER = [
+  'numerics',
+  'arguments',
+  'schedule',
+  'curves',
+  'compose',
+  'functions',
+  'spec',
+  'stateful',
+  'transformation',
+  'inject',
+  'access',
+  'config',
+  'tensorboard',
+  'metrics',
+  'plot',
+  '__init__',
+]
+
+
+def _imports(path):
+  """The modules of the package that a file imports, wherever in the file."""
+  found = set()
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.ImportFrom) and node.module == 'flax_sched':
+      found |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom) and node.module:
+      package, _, name = node.module.partition('.')
+      found |= {name} if package == 'flax_sched' else set()
+    elif isinstance(node, ast.Import):
+      found |= {
+        alias.name.split('.')[1]
+        for alias in node.names
+        if alias.name.startswith('flax_sched.')
+      }
+  return found
+
+
+def test_every_file_has_its_place():
+  """The order lists every file, and no other."""
+  assert sorted(path.stem for path in PACKAGE.glob('*.py')) == sorted(ORDER)
+
+
+@pytest.mark.parametrize('name', ORDER)
+def test_imports_go_upwards(name):
+  """So there are no import cycles either."""
+  above = set(ORDER[: ORDER.index(name)])
+  assert _imports(PACKAGE / f'{name}.py') <= above
+
+
+def test_import_is_light():
+  """`import flax_sched` loads what a schedule needs, and nothing more."""
+  heavy = ['clu', 'tensorflow', 'orbax', 'ml_collections', 'matplotlib']
+  program = (
+    'import sys, flax, optax\n'
+    'before = set(sys.modules)\n'
+    'import flax_sched\n'
+    'print({m.split(".")[0] for m in set(sys.modules) - before})\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', program],
+    check=True,
+    capture_output=True,
+    text=True,
+    cwd=PACKAGE.parent,
+  )
+  loaded = ast.literal_eval(done.stdout)
+  assert 'flax_sched' in loaded
+  assert not loaded & set(heavy)
+
+
+def test_all_is_complete_and_sorted():
+  """`__all__` is what the package offers: nothing missing, nothing more."""
+  public = {
+    name
+    for name, value in vars(fs).items()
+    if not name.startswith('_') and not inspect.ismodule(value)
+  }
+  assert set(fs.__all__) == public
+  assert fs.__all__ == sorted(fs.__all__)
+
+
+@pytest.mark.parametrize('name', fs.__all__)
+def test_public_names_are_documented(name):
+  """A docstring, and for a function its arguments, its result, an example."""
+  value = getattr(fs, name)
+  doc = inspect.getdoc(value)
+  assert doc
+  if inspect.isfunction(value):
+    for part in ('Args:', 'Returns:', '>>> '):
+      assert part in doc
+    for parameter in inspect.signature(value).parameters:
+      assert f'{parameter}: ' in doc

@@ -1,0 +1,382 @@
+"""The functions' signatures, what differs from Optax, and bad arguments."""
+
+import inspect
+
+import numpy as np
+import optax
+import pytest
+
+import flax_sched as fs
+
+# The specification's signatures: names, order, defaults.
+_NO = inspect.Parameter.empty
+SIGNATURES = {
+  'constant_schedule': {'value': _NO},
+  'linear_schedule': dict.fromkeys(
+    ('init_value', 'end_value', 'transition_steps'), _NO
+  ),
+  'polynomial_schedule': dict.fromkeys(
+    ('init_value', 'end_value', 'power', 'transition_steps'), _NO
+  ),
+  'exponential_decay': {
+    'init_value': _NO,
+    'decay_rate': _NO,
+    'transition_steps': _NO,
+    'transition_begin': 0,
+    'staircase': False,
+    'end_value': None,
+  },
+  'cosine_decay_schedule': {
+    'init_value': _NO,
+    'decay_steps': _NO,
+    'alpha': 0.0,
+  },
+  'cosine_onecycle_schedule': {
+    'transition_steps': _NO,
+    'peak_value': _NO,
+    'pct_start': 0.3,
+    'pct_final': 0.85,
+    'final_div_factor': 1e4,
+  },
+  'piecewise_constant_schedule': {'boundaries_and_scales': _NO},
+  'piecewise_interpolate_schedule': dict.fromkeys(
+    ('interpolate_type', 'init_value', 'boundaries_and_scales'), _NO
+  ),
+  'warmup_constant_schedule': dict.fromkeys(
+    ('init_value', 'peak_value', 'warmup_steps'), _NO
+  ),
+  'warmup_cosine_decay_schedule': {
+    'init_value': _NO,
+    'peak_value': _NO,
+    'warmup_steps': _NO,
+    'decay_steps': _NO,
+    'end_value': 0.0,
+  },
+  'warmup_exponential_decay_schedule': {
+    'init_value': _NO,
+    'peak_value': _NO,
+    'warmup_steps': _NO,
+    'transition_steps': _NO,
+    'decay_rate': _NO,
+    'transition_begin': 0,
+    'staircase': False,
+    'end_value': None,
+  },
+  'linear_onecycle_schedule': {
+    'transition_steps': _NO,
+    'peak_value': _NO,
+    'pct_start': 0.3,
+    'pct_final': 0.85,
+    'final_div_factor': 1e4,
+  },
+  'sgdr_schedule': {
+    'cosine_decay_schedule': _NO,
+    'restart_period': _NO,
+    't_mult': 1.0,
+  },
+  'join_schedules': dict.fromkeys(('schedules', 'boundaries'), _NO),
+}
+
+
+@pytest.mark.parametrize('name', SIGNATURES)
+def test_signature_is_that_of_the_specification(name):
+  """The specification's parameters come first; others have defaults."""
+  parameters = inspect.signature(getattr(fs, name)).parameters
+  expected = SIGNATURES[name]
+  assert list(parameters)[: len(expected)] == list(expected)
+  for parameter in parameters.values():
+    assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    if parameter.name in expected:
+      assert parameter.default == expected[parameter.name]
+    else:
+      assert parameter.default is not _NO
+
+
+# ---------------------------------------------------------------------------
+# The differences from Optax that the README's table lists.
+
+
+def test_exponential_decay_takes_the_rate_first():
+  """Optax takes the steps first."""
+  ours = fs.exponential_decay(0.1, 0.5, 100)
+  theirs = optax.exponential_decay(0.1, 100, 0.5)
+  for n in (0, 50, 100, 1000):
+    np.testing.assert_allclose(ours(n), theirs(n), rtol=1e-6)
+
+
+def test_decay_steps_do_not_include_the_warm_up():
+  """Optax's do."""
+  ours = fs.warmup_cosine_decay_schedule(0.0, 1.0, 100, 400)
+  theirs = optax.warmup_cosine_decay_schedule(0.0, 1.0, 100, 500)
+  for n in (0, 50, 100, 300, 400, 600):
+    np.testing.assert_allclose(ours(n), theirs(n), atol=1e-6)
+
+
+def test_piecewise_scales_hold_until_their_boundary():
+  """In Optax they multiply up, and apply from their boundary on."""
+  ours = fs.piecewise_constant_schedule({10: 1.0, 20: 0.5, 30: 0.25}, 2.0)
+  theirs = optax.piecewise_constant_schedule(2.0, {10: 0.5, 20: 0.5})
+  for n in (0, 9, 11, 19, 21, 29, 31, 99):
+    assert ours(n) == theirs(n)
+
+
+def test_piecewise_knots_are_relative_to_the_first_value():
+  """In Optax they are at the running product."""
+  ours = fs.piecewise_interpolate_schedule('cosine', 2.0, {10: 0.5, 20: 0.25})
+  theirs = optax.piecewise_interpolate_schedule(
+    'cosine', 2.0, {10: 0.5, 20: 0.5}
+  )
+  for n in (0, 3, 10, 17, 20, 99):
+    np.testing.assert_allclose(ours(n), theirs(n), rtol=1e-5)
+
+
+def test_linear_onecycle_is_optax_with_the_last_argument_last():
+  """Three phases, the same knots."""
+  ours = fs.linear_onecycle_schedule(100, 1.0, 0.3, 0.85, 1e4, 25.0)
+  theirs = optax.linear_onecycle_schedule(100, 1.0, 0.3, 0.85, 25.0, 1e4)
+  for n in (0, 10, 30, 60, 85, 90, 100, 200):
+    np.testing.assert_allclose(ours(n), theirs(n), rtol=2e-5, atol=1e-7)
+
+
+def test_cosine_onecycle_has_three_phases():
+  """The first and the last value are Optax's; in between is one more knot."""
+  ours = fs.cosine_onecycle_schedule(100, 1.0)
+  theirs = optax.cosine_onecycle_schedule(100, 1.0)
+  for n in (0, 15, 30, 100):
+    np.testing.assert_allclose(ours(n), theirs(n), rtol=1e-5, atol=1e-7)
+  assert ours(85) == np.float32(0.04)
+
+
+def test_sgdr_stretches_one_curve():
+  """Optax takes a list of keyword dicts."""
+  ours = fs.sgdr_schedule(fs.cosine_decay_schedule(1.0, 7), 10, 2.0)
+  cycles = [10, 20, 40]
+  theirs = optax.sgdr_schedule(
+    [
+      {
+        'init_value': 1.0,
+        'peak_value': 1.0,
+        'warmup_steps': 0,
+        'decay_steps': steps,
+      }
+      for steps in cycles
+    ]
+  )
+  for n in (0, 5, 9, 10, 20, 29, 30, 50, 69):
+    np.testing.assert_allclose(ours(n), theirs(n), atol=1e-6)
+
+
+# ---------------------------------------------------------------------------
+# Bad arguments: the error names function, argument and value.
+
+_COSINE = fs.cosine_decay_schedule(1.0, 10)
+_LINE = (1.0, 0.0)
+
+BAD = [
+  # function, arguments, error, what the message must hold
+  ('constant_schedule', (float('nan'),), ValueError, ('value', 'nan')),
+  ('constant_schedule', (float('inf'),), ValueError, ('value', 'inf')),
+  ('constant_schedule', (1e39,), ValueError, ('value', '1e+39')),
+  ('constant_schedule', ('0.1',), TypeError, ('value', "'0.1'")),
+  ('constant_schedule', (None,), TypeError, ('value', 'None')),
+  ('constant_schedule', (True,), TypeError, ('value', 'True')),
+  ('constant_schedule', (1j,), TypeError, ('value', '1j')),
+  ('linear_schedule', (*_LINE, 0), ValueError, ('transition_steps', '0')),
+  ('linear_schedule', (*_LINE, -5), ValueError, ('transition_steps', '-5')),
+  ('linear_schedule', (*_LINE, 0.5), ValueError, ('transition_steps', '0.5')),
+  ('linear_schedule', (*_LINE, '10'), TypeError, ('transition_steps', "'10'")),
+  ('linear_schedule', (*_LINE, True), TypeError, ('transition_steps', 'True')),
+  (
+    'linear_schedule',
+    (*_LINE, float('nan')),
+    ValueError,
+    ('transition_steps', 'nan'),
+  ),
+  (
+    'linear_schedule',
+    (*_LINE, 10, -1),
+    ValueError,
+    ('transition_begin', '-1'),
+  ),
+  (
+    'linear_schedule',
+    (*_LINE, 10, 2**31),
+    ValueError,
+    ('transition_begin', '2147483648', '2**31 - 1'),
+  ),
+  ('polynomial_schedule', (*_LINE, 0.0, 10), ValueError, ('power', '0.0')),
+  ('polynomial_schedule', (*_LINE, -1, 10), ValueError, ('power', '-1')),
+  ('polynomial_schedule', (*_LINE, 10, 0.5), ValueError, ('transition_steps',)),
+  (
+    'exponential_decay',
+    (0.1, 1000, 0.96),
+    ValueError,
+    ('transition_steps', '0.96', 'optax.exponential_decay takes'),
+  ),
+  ('exponential_decay', (0.1, 0.0, 10), ValueError, ('decay_rate', '0.0')),
+  ('exponential_decay', (0.1, -0.5, 10), ValueError, ('decay_rate', '-0.5')),
+  (
+    'exponential_decay',
+    (0.1, 0.5, 10, 0, 'yes'),
+    TypeError,
+    ('staircase', "'yes'"),
+  ),
+  ('cosine_decay_schedule', (1.0, 0), ValueError, ('decay_steps', '0')),
+  ('cosine_decay_schedule', (1.0, 10, -0.1), ValueError, ('alpha', '-0.1')),
+  ('cosine_decay_schedule', (1.0, 10, 0, 0), ValueError, ('exponent', '0')),
+  ('cosine_onecycle_schedule', (0, 1.0), ValueError, ('transition_steps', '0')),
+  (
+    'cosine_onecycle_schedule',
+    (10, 1.0, -0.1),
+    ValueError,
+    ('pct_start', '-0.1'),
+  ),
+  (
+    'cosine_onecycle_schedule',
+    (10, 1.0, 0.3, 1.1),
+    ValueError,
+    ('pct_final', '1.1'),
+  ),
+  (
+    'linear_onecycle_schedule',
+    (10, 1.0, 0.9, 0.2),
+    ValueError,
+    ('pct_final=0.2', 'pct_start=0.9'),
+  ),
+  (
+    'linear_onecycle_schedule',
+    (10, 1.0, 0.3, 0.3),
+    ValueError,
+    ('pct_final', 'pct_start'),
+  ),
+  (
+    'linear_onecycle_schedule',
+    (10, 1.0, 0.3, 0.85, 0.0),
+    ValueError,
+    ('final_div_factor', '0.0'),
+  ),
+  (
+    'piecewise_constant_schedule',
+    ({},),
+    ValueError,
+    ('boundaries_and_scales',),
+  ),
+  ('piecewise_constant_schedule', ([1, 2],), TypeError, ('[1, 2]',)),
+  ('piecewise_constant_schedule', ({0: 1.0},), ValueError, ('key', '0')),
+  ('piecewise_constant_schedule', ({-3: 1.0},), ValueError, ('key', '-3')),
+  ('piecewise_constant_schedule', ({1.5: 1.0},), ValueError, ('key', '1.5')),
+  ('piecewise_constant_schedule', ({'a': 1.0},), TypeError, ('key', "'a'")),
+  (
+    'piecewise_constant_schedule',
+    ({10: 1.0, '10': 0.5},),
+    ValueError,
+    ('10', 'twice'),
+  ),
+  ('piecewise_constant_schedule', ({10: -1.0},), ValueError, ('[10]', '-1.0')),
+  (
+    'piecewise_constant_schedule',
+    ({10: float('nan')},),
+    ValueError,
+    ('[10]', 'nan'),
+  ),
+  # Optax's order.
+  ('piecewise_constant_schedule', (0.1, {10: 1.0}), TypeError, ('0.1',)),
+  (
+    'piecewise_interpolate_schedule',
+    ('cubic', 1.0, {10: 1.0}),
+    ValueError,
+    ('interpolate_type', "'cubic'", "'linear' or 'cosine'"),
+  ),
+  (
+    'warmup_constant_schedule',
+    (0.0, 1.0, -1),
+    ValueError,
+    ('warmup_steps', '-1'),
+  ),
+  (
+    'warmup_cosine_decay_schedule',
+    (0.0, 1.0, 10, 0),
+    ValueError,
+    ('decay_steps', '0'),
+  ),
+  (
+    'warmup_cosine_decay_schedule',
+    (0.0, float('nan'), 10, 10),
+    ValueError,
+    ('peak_value', 'nan'),
+  ),
+  (
+    'warmup_exponential_decay_schedule',
+    (0.0, 1.0, 10, 0.5, 100),
+    ValueError,
+    ('transition_steps', '0.5'),
+  ),
+  ('sgdr_schedule', (_COSINE, 0), ValueError, ('restart_period', '0')),
+  ('sgdr_schedule', (_COSINE, 10, 0.5), ValueError, ('t_mult', '0.5')),
+  (
+    'sgdr_schedule',
+    (fs.constant_schedule(1.0), 10),
+    TypeError,
+    ('cosine_decay_schedule', 'Constant(constant=1.0)'),
+  ),
+  ('sgdr_schedule', ([{}], 10), TypeError, ('cosine_decay_schedule', '[{}]')),
+  ('join_schedules', ([], []), ValueError, ('schedules', 'empty')),
+  (
+    'join_schedules',
+    ([_COSINE], [10]),
+    ValueError,
+    ('boundaries', '1 boundaries for 1 schedules'),
+  ),
+  (
+    'join_schedules',
+    ([_COSINE, _COSINE], []),
+    ValueError,
+    ('boundaries', '0 boundaries for 2 schedules'),
+  ),
+  (
+    'join_schedules',
+    ([_COSINE] * 3, [20, 10]),
+    ValueError,
+    ('boundaries', '[20, 10]', 'increasing'),
+  ),
+  (
+    'join_schedules',
+    ([_COSINE] * 3, [10, 10]),
+    ValueError,
+    ('boundaries', '[10, 10]', 'increasing'),
+  ),
+  ('join_schedules', ([_COSINE] * 2, [1.5]), ValueError, ('[0]', '1.5')),
+  ('join_schedules', ([_COSINE, 'x'], [10]), TypeError, ("'x'",)),
+  ('as_schedule', ('fast',), TypeError, ('value', "'fast'")),
+]
+
+
+@pytest.mark.parametrize(
+  ('name', 'arguments', 'error', 'parts'),
+  BAD,
+  ids=[f'{row[0]}-{i}' for i, row in enumerate(BAD)],
+)
+def test_bad_arguments(name, arguments, error, parts):
+  """The message names the function, the argument and its value."""
+  with pytest.raises(error) as caught:
+    getattr(fs, name)(*arguments)
+  message = str(caught.value)
+  for part in parts:
+    assert part in message
+  # join_schedules takes what as_schedule takes.
+  assert message.startswith((f'{name}:', 'as_schedule:'))
+
+
+@pytest.mark.parametrize('name', SIGNATURES)
+def test_a_misspelt_keyword_is_an_error(name):
+  """Nothing is swallowed."""
+  with pytest.raises(TypeError, match='transition_stepz'):
+    getattr(fs, name)(transition_stepz=3)
+
+
+def test_what_is_accepted_too():
+  """Integral floats, and the string keys that JSON makes."""
+  assert fs.linear_schedule(1.0, 0.0, 1e4) == fs.linear_schedule(1, 0, 10_000)
+  by_string = fs.piecewise_constant_schedule({'500': 1.0, '1000': 0.5})
+  assert by_string == fs.piecewise_constant_schedule({1000: 0.5, 500: 1.0})
+  assert fs.warmup_constant_schedule(0.5, 1.0, 0)(0) == 1.0
