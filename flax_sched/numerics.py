@@ -217,7 +217,8 @@ class TwoFloat:
     # uses: this one depends on the divisor alone, most often a parameter.
     inverse = 1.0 / y.hi
     error = 1.0 - y * TwoFloat(inverse, jnp.zeros_like(inverse))
-    return self * _settle(*_fast_two_sum(inverse, inverse * error.hi))
+    inverse_and_rest = _fast_two_sum(inverse, inverse * error.hi)
+    return self * _settle(TwoFloat(*inverse_and_rest))
 
   def __rtruediv__(self, other: Any) -> TwoFloat:
     return _two_float(other) / self
@@ -230,13 +231,17 @@ def _finish(hi: jax.Array, lo: jax.Array) -> TwoFloat:
   return TwoFloat(_kernel_end_p.bind(hi), _kernel_end_p.bind(lo))
 
 
-def _settle(hi: jax.Array, lo: jax.Array) -> TwoFloat:
-  """A number that is computed once, by a kernel of its own.
+def _settle(x: Number) -> Number:
+  """A number that is computed once, by a kernel of its own, even a scalar.
 
-  For what may depend on parameters alone: XLA would compute it anew for every
-  element of an array of counts, along every path that leads to it.
+  It ends the long formulas: XLA may compute a number anew along every path that
+  leads to it, and two long formulas in a row have too many. It also ends what
+  may depend on parameters alone, and else would be computed anew for every
+  element of a batch of counts.
   """
-  return TwoFloat(_divide_by_one(hi), _divide_by_one(lo))
+  if is_host(x):
+    return x
+  return TwoFloat(_divide_by_one(x.hi), _divide_by_one(x.lo))
 
 
 def _constant(x: float | np.ndarray) -> TwoFloat:
@@ -491,13 +496,12 @@ def log2_ratio(a: Number, b: Number, difference: Number) -> Number:
   scale = _power_of_two(half), _power_of_two(k - half)
   b = TwoFloat(b.hi * scale[0] * scale[1], b.lo * scale[0] * scale[1])
   s = where(k == 0, -difference, a - b) / (a + b)
-  return s * _polynomial(s * s, _LOG2, exact=5) + k
+  return _settle(s * _polynomial(s * s, _LOG2, exact=5) + k)
 
 
 def log2(x: Number) -> Number:
   """log2(x) for x > 0, to full relative precision also where x ~ 1."""
-  result = log2_ratio(x, np.float64(1.0), 1.0 - x)
-  return result if is_host(result) else _settle(result.hi, result.lo)
+  return log2_ratio(x, np.float64(1.0), 1.0 - x)
 
 
 def scaled_exp2(
@@ -528,9 +532,9 @@ def scaled_exp2(
     hi, lo = hi * power, lo * power
   hi = _clip(hi)
   product = TwoFloat(hi, jnp.where(jnp.abs(hi) < MAX_FLOAT32, lo, 0.0))
-  if not minus_one:
-    return product
-  return where(k == 0, factor * u, product - factor)
+  if minus_one:
+    product = where(k == 0, factor * u, product - factor)
+  return _settle(product)
 
 
 def power(span: Span, exponent: Number) -> tuple[Number, Number]:
@@ -543,7 +547,7 @@ def power(span: Span, exponent: Number) -> tuple[Number, Number]:
   Returns:
     The pair (w, 1 - w); (0, 1) where nothing remains, with finite gradients.
   """
-  done, remaining, whole = map(number, span)
+  done, remaining, whole = (_settle(number(x)) for x in span)
   positive = less(0.0, remaining)
   base = where(positive, remaining, whole)
   difference = where(positive, done, 0.0)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
+import functools
 from typing import Any
 
 from flax import struct
 import jax
+from jax import lax
 from jax import numpy as jnp
 import numpy as np
 
@@ -114,7 +116,14 @@ def _on_device(schedule: Schedule, count: Any) -> Any:
   if numerics.is_host(count):
     count = jnp.asarray(np.minimum(count, numerics.MAX_COUNT), np.int32)
   if np.ndim(count):
-    values = jax.vmap(lambda n: _on_device(schedule, n))(jnp.ravel(count))
+    each = functools.partial(_on_device, schedule)
+    # On CPU, a formula over an array takes seconds to compile, one kernel after
+    # the other; one over a scalar is a single kernel.
+    values = lax.platform_dependent(
+      jnp.ravel(count),
+      cpu=lambda counts: lax.map(each, counts),
+      default=jax.vmap(each),
+    )
     return jnp.reshape(values, count.shape)
   schedule, count = numerics.together((schedule, count))
   return numerics.to_float32(schedule.value(count))
