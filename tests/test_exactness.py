@@ -41,12 +41,13 @@ def _assert_exact(schedule, exact, counts, values, scale):
     assert error <= ULPS, f'{schedule!r} at {n}: {value!r} is {error} ulp off'
 
 
-def _check(schedule, exact, counts, crosses=False):
+def _check(schedule, exact, counts, crosses=False, on_device=True):
   """Host, constants in the program, and traced parameters."""
   scale = _scale(schedule) if crosses else 0
   check = functools.partial(_assert_exact, schedule, exact, counts, scale=scale)
   check(values=schedule(counts))
-  check(values=schedule(jnp.asarray(counts)))  # parameters are traced
+  if on_device:
+    check(values=schedule(jnp.asarray(counts)))  # parameters are traced
 
 
 @each_exact
@@ -57,7 +58,9 @@ def test_every_schedule_is_exact(entry):
   some = rng.integers(0, last, zoo.SIZE).astype(np.int32)
   crosses = 'crossing' in entry.name and not entry.name.startswith('linear')
   for counts in (entry.counts, some):
-    _check(entry.schedule, entry.exact, counts, crosses)
+    # One entry of each make on the device: each compiles for seconds.
+    on_device = zoo.is_first_of_kind(entry)
+    _check(entry.schedule, entry.exact, counts, crosses, on_device)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def _counts(horizon, fractions):
   return np.minimum(np.array(counts), zoo.MAX_COUNT).astype(np.int32)
 
 
-some_examples = settings(max_examples=60)
+some_examples = settings(max_examples=30)
 
 
 @some_examples
