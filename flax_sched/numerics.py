@@ -258,7 +258,10 @@ def _two_float(x: Any) -> TwoFloat:
   if is_host(x):
     return _constant(x)
   if jnp.issubdtype(x.dtype, jnp.integer):
-    x = lax.convert_element_type(x, np.dtype(np.int32))
+    # A count, too, may be a constant.
+    x = lax.optimization_barrier(
+      lax.convert_element_type(x, np.dtype(np.int32))
+    )
     high = _f32(x >> 16) * np.float32(65536)
     return TwoFloat(*_fast_two_sum(high, _f32(x & np.int32(0xFFFF))))
   # A traced parameter may still be a constant for XLA.
@@ -516,7 +519,7 @@ def scaled_exp2(
   if is_host(factor) and is_host(x):
     x = np.minimum(np.maximum(x, -2000.0), 900.0)
     return factor * (np.expm1(x * _LN2) if minus_one else np.exp2(x))
-  x = minimum(maximum(x, -400.0), 400.0)
+  x = _two_float(minimum(maximum(x, -400.0), 400.0))
   nearest = lax.round(x.hi, lax.RoundingMethod.TO_NEAREST_EVEN)
   f = x - TwoFloat(nearest, jnp.zeros_like(nearest))
   u = f * _polynomial(f, _EXP2, exact=5)  # 2**(f/4) - 1

@@ -94,7 +94,7 @@ def test_a_horizon_beyond_int32():
 # ---------------------------------------------------------------------------
 # Parameters, horizons and counts drawn at random.
 
-_values = st.floats(1e-8, 1e3, width=32)
+_values = st.floats(2.0**-26, 1e3, width=32)
 _signed = st.one_of(_values, _values.map(lambda x: -x), st.just(0.0))
 _horizons = st.one_of(st.integers(1, 5000), st.integers(10**3, 2 * 10**9))
 _fractions = st.lists(
@@ -122,7 +122,7 @@ def test_linear(init, end, steps, fractions):
 
 
 @some_examples
-@given(_values, _values, st.floats(0.1, 5, width=32), _horizons, _fractions)
+@given(_values, _values, st.floats(0.125, 5, width=32), _horizons, _fractions)
 def test_polynomial(init, end, power, steps, fractions):
   """Powers, rising and falling."""
   schedule = fs.polynomial_schedule(init, end, power, steps)
@@ -131,7 +131,9 @@ def test_polynomial(init, end, power, steps, fractions):
 
 
 @some_examples
-@given(_values, st.floats(0.01, 0.999, width=32), _horizons, _fractions)
+@given(
+  _values, st.floats(2.0**-6, 1 - 2.0**-10, width=32), _horizons, _fractions
+)
 def test_exponential(init, rate, steps, fractions):
   """Up to twenty applications of the rate."""
   schedule = fs.exponential_decay(init, rate, steps)

@@ -185,7 +185,7 @@ def test_jit_of_the_schedule_itself_agrees(entry):
   assert _ulps_between(_on_device(entry.name), values) <= 1
 
 
-@each_kind
+@each_kind_of_numbers
 def test_device_agrees_with_host(entry):
   """Host and device differ by one unit in the last place at most."""
   assert _ulps_between(_on_host(entry.name), _on_device(entry.name)) <= 1
@@ -450,7 +450,8 @@ def test_equality_sees_every_number(entry):
   for i, leaf in enumerate(leaves):
     for element in list(np.ndindex(np.shape(leaf)))[-3:]:
       changed = np.array(leaf)
-      changed[element] += 1 if changed[element] < zoo.MAX_COUNT else -1
+      # In place of a float beyond int32, 1 more is the same number.
+      changed[element] = 7 if changed[element] != 7 else 8
       new = [*leaves[:i], changed[()], *leaves[i + 1 :]]
       assert treedef.unflatten(new) != entry.schedule
   assert entry.schedule != 0.1
@@ -540,7 +541,8 @@ def test_host_numbers_need_no_jax(entry, monkeypatch):
   assert type(entry.schedule(np.int32(5))) is np.float32
   assert type(entry.schedule(entry.counts)) is np.ndarray
   assert bound == []
-  jax.make_jaxpr(entry.schedule)(5)
+  # The calls would be seen. (A trace of an equal schedule may be cached.)
+  jax.make_jaxpr(lambda count: entry.schedule(count))(5)
   assert bound
 
 

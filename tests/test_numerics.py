@@ -35,7 +35,7 @@ def _rounded(x):
 _positive = st.floats(2.0**-30, 2.0**30).map(_rounded)
 _signed = st.one_of(_positive, _positive.map(lambda x: -x), st.just(0.0))
 _near_one = st.floats(1 - 2.0**-9, 1 + 2.0**-9).map(_rounded)
-_factors = st.floats(-(2.0**20), 2.0**20, width=32)
+_factors = st.floats(2.0**-20, 2.0**20, width=32)
 _exponents = st.integers(-(2**20), 2**20).map(lambda n: n / 2**14)
 _parts = st.one_of(
   st.integers(0, 10), st.integers(0, 10**4), st.integers(0, 2**30 - 1)
@@ -67,14 +67,6 @@ def _span(done, remaining):
 
 def _fraction(done, remaining):
   return mp.mpf(int(remaining)) / (int(done) + int(remaining))
-
-
-def _cosine(done, remaining):
-  return mp.cos(mp.pi * (1 - _fraction(done, remaining)) / 2) ** 2
-
-
-def _sine(done, remaining):
-  return mp.sin(mp.pi * (1 - _fraction(done, remaining)) / 2) ** 2
 
 
 def _mix(a, b, done, remaining):
@@ -135,29 +127,21 @@ OPERATIONS = [
   ),
   Operation(
     'power',
-    lambda done, rest, p: numerics.power(_span(done, rest), p)[0],
-    lambda done, rest, p: _fraction(done, rest) ** p,
+    lambda done, rest, p: numerics.power(_span(done, rest), p),
+    lambda done, rest, p: (
+      _fraction(done, rest) ** p,
+      1 - _fraction(done, rest) ** p,
+    ),
     (*_span_operands, st.floats(0.1, 3).map(_rounded)),
     2.0**-36,
   ),
   Operation(
-    'power_complement',
-    lambda done, rest, p: numerics.power(_span(done, rest), p)[1],
-    lambda done, rest, p: 1 - _fraction(done, rest) ** p,
-    (*_span_operands, st.floats(0.1, 3).map(_rounded)),
-    2.0**-36,
-  ),
-  Operation(
-    'cosine',
-    lambda done, rest: numerics.cosine_weights(_span(done, rest))[0],
-    _cosine,
-    _span_operands,
-    2.0**-40,
-  ),
-  Operation(
-    'sine',
-    lambda done, rest: numerics.cosine_weights(_span(done, rest))[1],
-    _sine,
+    'cosine_weights',
+    lambda done, rest: numerics.cosine_weights(_span(done, rest)),
+    lambda done, rest: (
+      mp.cos(mp.pi * (1 - _fraction(done, rest)) / 2) ** 2,
+      mp.sin(mp.pi * (1 - _fraction(done, rest)) / 2) ** 2,
+    ),
     _span_operands,
     2.0**-40,
   ),
@@ -207,15 +191,22 @@ def _assert_close(operation, operands, result, error):
   exact = operation.exact(
     *(mp.mpf(float(x)) if type(x) is not int else x for x in operands)
   )
-  # Below, the second float32 has no digits left.
-  tolerance = error * abs(exact) + (error and 2.0**-126)
-  difference = abs(_value(result) - exact)
-  if difference > tolerance:
-    relative = mp.nstr(difference / abs(exact), 5)
-    pytest.fail(f'{operation.name}{tuple(operands)} is off by {relative}')
-  if isinstance(result, numerics.TwoFloat):
-    both = np.float64(result.hi) + np.float64(result.lo)
-    assert np.float32(both) == result.hi
+  if type(exact) is tuple:
+    pairs = list(zip(result, exact, strict=True))
+  else:
+    pairs = [(result, exact)]
+  for number, expected in pairs:
+    if isinstance(number, numerics.TwoFloat):
+      both = np.float64(number.hi) + np.float64(number.lo)
+      assert np.float32(both) == number.hi
+      largest = numerics.MAX_FLOAT32
+      expected = min(max(expected, -largest), largest)
+    # Below 2**-126, the second float32 has no digits left.
+    tolerance = error * abs(expected) + (error and 2.0**-126)
+    difference = abs(_value(number) - expected)
+    if difference > tolerance:
+      relative = mp.nstr(difference / abs(expected), 5)
+      pytest.fail(f'{operation.name}{tuple(operands)} is off by {relative}')
 
 
 @each_operation
@@ -247,7 +238,7 @@ def test_arrays(operation, data):
 
 
 # What is likely to be folded: small integers, powers of two, awkward decimals.
-_FLOATS = [1.0, 0.1, 3.0, 1 / 3, 0.999, 1024.0, 1e-3]
+_FLOATS = [1.0, 0.1, 1024.0, 1 / 3]
 _INTEGERS = [1, 1000, 10**9]
 
 
@@ -259,10 +250,10 @@ def _constant_rows(operation):
     [
       _INTEGERS[(i + j) % 3]
       if operand in _span_operands
-      else _FLOATS[(i + 2 * j) % 7]
+      else _FLOATS[(i + 2 * j) % 4]
       for j, operand in enumerate(operation.operands)
     ]
-    for i in range(7)
+    for i in range(4)
   ]
 
 
@@ -289,7 +280,8 @@ def test_operands_as_constants(operation, argument, kind):
       if argument is not None and argument < len(row):
         row[argument] = traced
       result = operation.compute(*map(lift, row))
-      yield None if numerics.is_host(result) else result
+      first = result[0] if type(result) is tuple else result
+      yield None if numerics.is_host(first) else result
 
   arguments = [host[min(argument or 0, len(host) - 1)] for host in hosts]
   results = jax.jit(lambda arguments: list(compute(arguments)))(arguments)

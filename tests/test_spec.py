@@ -18,15 +18,18 @@ SERIALIZABLE = [e for e in zoo.ZOO if not zoo.holds_function(e.schedule)]
 
 @pytest.mark.parametrize('entry', SERIALIZABLE, ids=lambda e: e.name)
 def test_round_trip_through_json(entry):
-  """Schedule, spec, JSON text, spec, schedule: equal, with equal leaf types."""
+  """Schedule, spec, JSON text, spec, schedule: equal, of the same structure."""
   text = json.dumps(spec.to_spec(entry.schedule), allow_nan=False)
   back = spec.from_spec(json.loads(text))
   assert back == entry.schedule
-  types = [
-    [(np.asarray(x).dtype, np.shape(x)) for x in jax.tree.leaves(s)]
-    for s in (back, entry.schedule)
-  ]
-  assert types[0] == types[1]
+  for x, y in zip(
+    jax.tree.leaves(back), jax.tree.leaves(entry.schedule), strict=True
+  ):
+    assert np.shape(x) == np.shape(y)
+    # A user's Python numbers come back as the float32 and int32 they stand for.
+    assert x.dtype == (y.dtype if isinstance(y, np.ndarray) else x.dtype)
+    assert x.dtype in (np.float32, np.int32)
+    assert np.asarray(y).dtype.kind == x.dtype.kind
   assert jax.tree.structure(back) == jax.tree.structure(entry.schedule)
 
 
