@@ -23,7 +23,6 @@ import pytest
 import configs.digits
 from examples.digits import train
 import flax_sched as fs
-from flax_sched import plot
 from flax_sched import tensorboard
 from flax_sched.config import build_schedule
 
@@ -78,9 +77,9 @@ def assert_same_logs(one, other):
 def times_written(workdir):
   """How often the event files hold each step of the loss, repeats too."""
   times = collections.Counter()
-  decode, _ = plot._event_decoder()
+  decode, _ = tensorboard._event_decoder()
   for path in (workdir / 'logs').iterdir():
-    for record in plot._records(path):
+    for record in tensorboard._records(path):
       event = decode(record)
       times.update(event.step for v in event.summary.value if v.tag == 'loss')
   return times
