@@ -28,7 +28,7 @@ train: .venv/.examples
 	  --config=configs/digits.py --workdir=runs/digits $(ARGS)
 
 test: lint
-	.venv/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	.venv/bin/python -m pytest -n 2 $(ARGS)
 
 lint: .venv/.test
 	.venv/bin/python -m ruff check .
@@ -52,7 +52,7 @@ test-oldest:
 	fi
 
 run-oldest: .venv-oldest/.test
-	.venv-oldest/bin/python -m pytest -n 2 --dist loadgroup \
+	.venv-oldest/bin/python -m pytest -n 2 \
 	  -m 'not slow and not tensorflow' $(ARGS)
 
 test-newest:
@@ -65,7 +65,7 @@ test-newest:
 	fi
 
 run-newest: .venv-newest/.test
-	.venv-newest/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	.venv-newest/bin/python -m pytest -n 2 $(ARGS)
 
 clean:
 	rm -rf .venv .venv-tensorflow .venv-oldest .venv-newest

@@ -21,11 +21,9 @@ _TOO_LONG = f'must be at most 2**31 - 1 = {numerics.MAX_COUNT}'
 
 
 def _is_real(x: Any) -> bool:
-  return (
-    numerics.is_host(x)
-    and not isinstance(x, bool)
-    and np.asarray(x).dtype.kind in 'fiu'
-  )
+  if isinstance(x, int):  # NumPy has no type for large ones
+    return not isinstance(x, bool)
+  return numerics.is_host(x) and np.asarray(x).dtype.kind in 'fiu'
 
 
 def value(
@@ -55,9 +53,9 @@ def value(
     return lax.convert_element_type(x, np.dtype(np.float32))
   if not _is_real(x):
     raise TypeError(f'{function}: {name} must be a real number, got {x!r}.')
-  exact = np.asarray(x, np.float64)
-  if not np.all(np.abs(exact) <= numerics.MAX_FLOAT32):
+  if not np.all(np.abs(x) <= numerics.MAX_FLOAT32):
     raise ValueError(f'{function}: {name} must be finite, got {x!r}.')
+  exact = np.asarray(x, np.float64)
   if positive and not np.all(exact.astype(np.float32) > 0):
     raise ValueError(f'{function}: {name} must be positive, got {x!r}.')
   if low is not None and not np.all(exact >= low):
@@ -81,7 +79,8 @@ def steps(
 
   Raises:
     TypeError: if `x` is not a real number.
-    ValueError: if it is fractional, negative, or 0 where that is not allowed.
+    ValueError: if it is fractional, negative, 0 where that is not allowed, or
+      2**62 and more.
   """
   if isinstance(x, jax.Array):
     if jnp.issubdtype(x.dtype, jnp.integer):
@@ -91,7 +90,9 @@ def steps(
   message = f'{function}: {name} must be {kind}, got {x!r}. {hint}'.rstrip()
   if not _is_real(x) or np.ndim(x):
     raise TypeError(message)
-  if not np.isfinite(x) or x != int(x) or x < (0 if zero else 1):
+  if x >= 2**62 and x != np.inf:
+    raise ValueError(f'{function}: {name} must be below 2**62, got {x!r}.')
+  if not (0 if zero else 1) <= x < np.inf or x != int(x):
     raise ValueError(message)
   return np.int32(x) if x <= numerics.MAX_COUNT else np.float32(x)
 

@@ -600,7 +600,12 @@ def join_schedules(
       'boundary is the step at which the next schedule takes over.'
     )
   return Join(
-    schedules=tuple(map(as_schedule, schedules)),
+    schedules=tuple(
+      as_schedule(schedule)
+      if callable(schedule)
+      else Constant(constant=arguments.value(name, f'schedules[{i}]', schedule))
+      for i, schedule in enumerate(schedules)
+    ),
     boundaries=arguments.boundaries(name, 'boundaries', boundaries),
   )
 

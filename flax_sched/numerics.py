@@ -289,6 +289,8 @@ def number(parameter: Any) -> Number:
   """
   if not is_host(parameter):
     return _two_float(parameter)
+  if isinstance(parameter, np.ndarray):
+    return parameter.astype(np.float64)[()]
   if type(parameter) is float:
     parameter = np.float32(parameter)
   return np.float64(parameter)

@@ -3,6 +3,7 @@
 import os
 
 import hypothesis
+import pytest
 
 # A compilation may fall into any example, so examples have no deadline. Runs
 # repeat each other; HYPOTHESIS_PROFILE=search looks for new examples.
@@ -13,3 +14,24 @@ hypothesis.settings.register_profile(
   'search', deadline=None, max_examples=2000, print_blob=True
 )
 hypothesis.settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'repeat'))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+  """Tests of schedules of one make run in one worker: they share programs.
+
+  `--dist loadgroup` would do, but does nothing with pytest 9.2 (xdist 3.8).
+  """
+  from xdist.scheduler import LoadScopeScheduling
+
+  import zoo
+
+  kinds = {entry.name: zoo.kind(entry) for entry in zoo.ZOO}
+
+  class LoadKindScheduling(LoadScopeScheduling):
+    def _split_scope(self, nodeid):
+      parameters = nodeid.partition('[')[2].rstrip(']').split('-')
+      names = [name for name in parameters if name in kinds]
+      return kinds[names[0]] if names else nodeid
+
+  return LoadKindScheduling(config, log)

@@ -90,7 +90,13 @@ def whole(tmp_path_factory):
   """A run that was never interrupted: its directory, result and output."""
   directory = tmp_path_factory.mktemp('whole')
   out, err = io.StringIO(), io.StringIO()
-  with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+  with (
+    pytest.MonkeyPatch.context() as patch,
+    contextlib.redirect_stdout(out),
+    contextlib.redirect_stderr(err),
+  ):
+    patch.setenv('COLUMNS', '200')  # the whole line of progress is looked at
+    patch.setenv('LINES', '50')
     result = train.train_and_evaluate(small_config(), str(directory))
   return types.SimpleNamespace(
     directory=directory, result=result, out=out.getvalue(), err=err.getvalue()

@@ -116,7 +116,7 @@ def test_piecewise_scales_hold_until_their_boundary():
   """In Optax they multiply up, and apply from their boundary on."""
   ours = fs.piecewise_constant_schedule({10: 1.0, 20: 0.5, 30: 0.25}, 2.0)
   theirs = optax.piecewise_constant_schedule(2.0, {10: 0.5, 20: 0.5})
-  for n in (0, 9, 11, 19, 21, 29, 31, 99):
+  for n in (0, 9, 10, 11, 19, 20, 21, 29, 30, 31, 99):
     assert ours(n) == theirs(n)
 
 
@@ -346,7 +346,15 @@ BAD = [
     ('boundaries', '[10, 10]', 'increasing'),
   ),
   ('join_schedules', ([_COSINE] * 2, [1.5]), ValueError, ('[0]', '1.5')),
-  ('join_schedules', ([_COSINE, 'x'], [10]), TypeError, ("'x'",)),
+  (
+    'join_schedules',
+    ([_COSINE, 'x'], [10]),
+    TypeError,
+    ('schedules[1]', "'x'"),
+  ),
+  ('join_schedules', ([_COSINE] * 2, [None]), TypeError, ('[0]', 'None')),
+  ('join_schedules', ([_COSINE] * 2, [-1]), ValueError, ('[0]', '-1')),
+  ('join_schedules', ([_COSINE] * 2, [2**31]), ValueError, ('2147483648',)),
   ('as_schedule', ('fast',), TypeError, ('value', "'fast'")),
 ]
 
@@ -363,8 +371,100 @@ def test_bad_arguments(name, arguments, error, parts):
   message = str(caught.value)
   for part in parts:
     assert part in message
-  # join_schedules takes what as_schedule takes.
-  assert message.startswith((f'{name}:', 'as_schedule:'))
+  assert message.startswith(f'{name}: ')
+
+
+# What each numeric argument may be, but for one.
+VALID = {
+  'constant_schedule': {'value': 1.0},
+  'linear_schedule': {
+    'init_value': 1.0,
+    'end_value': 0.0,
+    'transition_steps': 10,
+    'transition_begin': 5,
+  },
+  'polynomial_schedule': {
+    'init_value': 1.0,
+    'end_value': 0.0,
+    'power': 2.0,
+    'transition_steps': 10,
+    'transition_begin': 5,
+  },
+  'exponential_decay': {
+    'init_value': 1.0,
+    'decay_rate': 0.5,
+    'transition_steps': 10,
+    'transition_begin': 5,
+    'end_value': 0.1,
+  },
+  'cosine_decay_schedule': {
+    'init_value': 1.0,
+    'decay_steps': 10,
+    'alpha': 0.1,
+    'exponent': 2.0,
+  },
+  'cosine_onecycle_schedule': {
+    'transition_steps': 10,
+    'peak_value': 1.0,
+    'pct_start': 0.3,
+    'pct_final': 0.8,
+    'final_div_factor': 1e4,
+    'div_factor': 25.0,
+  },
+  'warmup_constant_schedule': {
+    'init_value': 0.0,
+    'peak_value': 1.0,
+    'warmup_steps': 10,
+  },
+  'warmup_cosine_decay_schedule': {
+    'init_value': 0.0,
+    'peak_value': 1.0,
+    'warmup_steps': 10,
+    'decay_steps': 10,
+    'end_value': 0.1,
+    'exponent': 2.0,
+  },
+  'warmup_exponential_decay_schedule': {
+    'init_value': 0.0,
+    'peak_value': 1.0,
+    'warmup_steps': 10,
+    'transition_steps': 10,
+    'decay_rate': 0.5,
+    'transition_begin': 5,
+    'end_value': 0.1,
+  },
+  'sgdr_schedule': {'restart_period': 10, 't_mult': 2.0},
+}
+VALID['linear_onecycle_schedule'] = VALID['cosine_onecycle_schedule']
+OTHERS = {'sgdr_schedule': {'cosine_decay_schedule': _COSINE}}
+
+_NAN, _INF = float('nan'), float('inf')
+BAD_TYPES = ['0.1', None, True, 1j, [0.5, 'a'], {}, object]
+BAD_STEPS = [-1, 0.5, _NAN, _INF, -_INF, np.float32(2.5), -(10**30), 10**40]
+BAD_VALUES = [_NAN, _INF, -_INF, 1e39, -1e39, np.float64('nan'), 10**400]
+
+
+@pytest.mark.parametrize(
+  ('name', 'argument'),
+  [(name, argument) for name in VALID for argument in VALID[name]],
+)
+def test_every_argument_is_checked(name, argument):
+  """Whatever is not a number, not finite, or not a whole number of steps."""
+  is_steps = argument.endswith(('_steps', '_begin', '_period'))
+  bad = [(TypeError, value) for value in BAD_TYPES]
+  bad += [(ValueError, x) for x in (BAD_STEPS if is_steps else BAD_VALUES)]
+  if is_steps and argument not in ('transition_begin', 'warmup_steps'):
+    bad.append((ValueError, 0))
+  for error, value in bad:
+    if value is None and argument == 'end_value' and 'exponential' in name:
+      continue  # its default
+    arguments = {**VALID[name], **OTHERS.get(name, {}), argument: value}
+    with pytest.raises(error) as caught:
+      getattr(fs, name)(**arguments)
+    message = str(caught.value)
+    assert message.startswith(f'{name}: {argument} must be ')
+    assert repr(value) in message
+    assert message.endswith('.')
 
 
 @pytest.mark.parametrize('name', SIGNATURES)
@@ -375,7 +475,9 @@ def test_a_misspelt_keyword_is_an_error(name):
 
 
 def test_what_is_accepted_too():
-  """Integral floats, and the string keys that JSON makes."""
+  """Integral floats, large integers, and the string keys that JSON makes."""
+  assert fs.linear_schedule(0.0, 1.0, 10**18)(10**9) == np.float32(1e-9)
+  assert fs.constant_schedule(10**30)(0) == np.float32(1e30)
   assert fs.linear_schedule(1.0, 0.0, 1e4) == fs.linear_schedule(1, 0, 10_000)
   by_string = fs.piecewise_constant_schedule({'500': 1.0, '1000': 0.5})
   assert by_string == fs.piecewise_constant_schedule({1000: 0.5, 500: 1.0})

@@ -46,13 +46,10 @@ each_kind_of_numbers = zoo.parametrize(
   lambda entry: zoo.is_first_of_kind(entry) and not entry.is_closure
 )
 
-TRACES = []
-
 
 @jax.jit
 def evaluate(schedule, count):
   """The value, where parameters and count are both traced."""
-  TRACES.append(type(schedule))
   return schedule(count)
 
 
@@ -69,10 +66,20 @@ def evaluate_batch(schedules, counts):
 
 
 @jax.jit
-def differentiate(schedule, counts):
-  """The gradient in the schedule's leaves at each count."""
-  gradient = jax.grad(lambda s, n: s(n), allow_int=True)
-  return jax.vmap(gradient, (None, 0))(schedule, counts)
+def differentiate(schedule, count):
+  """The gradient in the schedule's leaves."""
+  return jax.grad(lambda s, n: s(n), allow_int=True)(schedule, count)
+
+
+@functools.cache
+def _gradients(name):
+  """Of each leaf, the gradient at each count; of integers, nothing."""
+  entry = _entry(name)
+  gradients = [differentiate(entry.schedule, n) for n in entry.counts]
+  return [
+    np.stack(leaf)
+    for leaf in zip(*map(jax.tree.leaves, gradients), strict=True)
+  ]
 
 
 @functools.cache
@@ -116,6 +123,21 @@ def _ulps_between(a, b):
   a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
   unit = np.spacing(np.clip(np.abs(a), 2.0**-126, 1e38).astype(np.float32))
   return np.max(np.abs(a - b) / unit, initial=0)
+
+
+@contextlib.contextmanager
+def _calls_of_value(schedule):
+  """A list of the calls of a formula: in a compiled program, of its traces."""
+  calls = []
+  value = type(schedule).value
+
+  def record(self, count):
+    calls.append(self)
+    return value(self, count)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(type(schedule), 'value', record)
+    yield calls
 
 
 # ---------------------------------------------------------------------------
@@ -167,7 +189,8 @@ def test_list_has_every_class():
 @each_kind
 def test_array_and_loop_agree(entry):
   """On the device, an array and one count after the other: the same."""
-  loop = [evaluate(entry.schedule, n) for n in entry.counts]
+  loop = [entry.schedule(jnp.asarray(n)) for n in entry.counts]
+  assert all(isinstance(value, jax.Array) for value in loop)
   assert _ulps_between(_on_device(entry.name), np.asarray(loop)) <= 1
 
 
@@ -185,23 +208,14 @@ def test_jit_of_the_schedule_itself_agrees(entry):
   assert _ulps_between(_on_device(entry.name), values) <= 1
 
 
-@each_kind_of_numbers
+@each_of_numbers
 def test_device_agrees_with_host(entry):
   """Host and device differ by one unit in the last place at most."""
   assert _ulps_between(_on_host(entry.name), _on_device(entry.name)) <= 1
 
 
 @each_kind
-def test_eager_scalar_agrees(entry):
-  """A device count outside of jit."""
-  count = int(entry.counts[3])
-  value = entry.schedule(jnp.int32(count))
-  assert isinstance(value, jax.Array)
-  assert _ulps_between(_on_host(entry.name)[3], value) <= 1
-
-
-@each_kind
-@pytest.mark.parametrize('shape', [(), (3,), (2, 3), (0,)])
+@pytest.mark.parametrize('shape', [(), (2, 3), (0,)])
 def test_strong_float32_of_the_shape_of_the_count(entry, shape):
   """The result is float32, not weakly typed, and as large as the count."""
   counts = jax.ShapeDtypeStruct(shape, np.int32)
@@ -315,11 +329,10 @@ def test_device_count_of_another_type_is_an_error(count):
 # Numbers are leaves.
 
 
-@each_few
+@each_of_numbers
 def test_gradients_are_finite(entry):
   """In every float leaf, at every interesting count."""
-  gradients = differentiate(entry.schedule, entry.counts)
-  floats = [g for g in jax.tree.leaves(gradients) if g.dtype == np.float32]
+  floats = [g for g in _gradients(entry.name) if g.dtype == np.float32]
   assert len(floats) == sum(map(_is_float, jax.tree.leaves(entry.schedule)))
   for gradient in floats:
     assert np.all(np.isfinite(gradient))
@@ -347,13 +360,13 @@ def _finite_differences(schedule, counts, index, element):
   return np.where(smooth & (np.abs(here) < 1e38), middle, np.nan)
 
 
-@each_few
+@each_of_numbers
 def test_gradients_are_right(entry):
   """As finite differences of the host's float64, wherever they exist."""
   # Beyond, a change in one number moves the value by more than it is.
-  counts = np.where(entry.counts < 10**6, entry.counts, 0)
+  counts = entry.counts[entry.counts < 10**6]
   leaves = jax.tree.leaves(entry.schedule)
-  gradients = jax.tree.leaves(differentiate(entry.schedule, counts))
+  gradients = _gradients(entry.name)
   compared = 0
   for i, leaf in enumerate(leaves):
     if not _is_float(leaf):
@@ -362,7 +375,7 @@ def test_gradients_are_right(entry):
       continue  # cycles of equal length have a formula of their own
     for element in list(np.ndindex(np.shape(leaf)))[:4]:
       expected = _finite_differences(entry.schedule, counts, i, element)
-      got = np.asarray(gradients[i])[(slice(None), *element)]
+      got = gradients[i][(slice(len(counts)), *element)]
       exists = ~np.isnan(expected)
       compared += np.count_nonzero(exists)
       tolerance = 1e-5 * np.max(np.abs(expected[exists]), initial=0)
@@ -375,12 +388,12 @@ def test_gradients_are_right(entry):
 @each_kind_of_numbers
 def test_changed_numbers_do_not_retrace(entry):
   """A program serves every schedule of the same structure."""
-  count = np.int32(5)
-  evaluate(entry.schedule, count)
-  traces = len(TRACES)
+  count = jnp.int32(5)
+  entry.schedule(count)
   changed = jax.tree.map(_changed, entry.schedule)
-  value = evaluate(changed, count)
-  assert len(TRACES) == traces
+  with _calls_of_value(entry.schedule) as calls:
+    value = changed(count)
+  assert calls == []
   assert _ulps_between(changed(5), value) <= 1
 
 
@@ -400,21 +413,12 @@ def test_batches(entry):
 def test_equal_schedules_share_one_program(entry):
   """`jax.jit` knows a schedule by its content."""
   twin = copy.deepcopy(entry.schedule)
-  jax.jit(entry.schedule).lower(entry.counts)
-  calls = []
-  original = type(entry.schedule).value
-
-  def value(self, count):
-    calls.append(self)
-    return original(self, count)
-
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(type(entry.schedule), 'value', value)
-    jax.jit(twin).lower(entry.counts)
+  jax.jit(entry.schedule).lower(5)
+  with _calls_of_value(twin) as calls:
+    jax.jit(twin).lower(5)
     assert calls == []
-    twin(jnp.int32(1))  # the calls would be seen
-    jax.make_jaxpr(twin)(1)
-    assert calls
+    jax.make_jaxpr(lambda count: twin(count))(5)
+    assert calls  # they would have been seen
 
 
 # ---------------------------------------------------------------------------
@@ -477,7 +481,7 @@ def test_repr_is_for_people(entry):
     for field in type(part).__dataclass_fields__:
       assert f'{field}=' in text
   for digits in re.findall(r'(\d+\.\d+)(?:e[+-]\d+)?', text):
-    assert len(digits.replace('.', '').lstrip('0')) <= 9
+    assert len(digits.replace('.', '').strip('0')) <= 9
   assert 'array' not in text
 
 
@@ -563,7 +567,7 @@ def test_host_numbers_need_no_device():
     '  print("no device")\n'
   )
   tests = pathlib.Path(__file__).parent
-  path = os.pathsep.join([str(tests), str(tests.parent)])
+  path = os.pathsep.join([str(tests), str(tests.parent), *sys.path])
   result = subprocess.run(
     [sys.executable, '-c', program],
     env={**os.environ, 'JAX_PLATFORMS': 'none_such', 'PYTHONPATH': path},
@@ -582,8 +586,8 @@ def test_strict_promotion(entry):
     jax.numpy_dtype_promotion('strict'),
     jax.numpy_rank_promotion('raise'),
   ):
-    value = jax.eval_shape(evaluate, entry.schedule, entry.counts)
-    jax.eval_shape(differentiate, entry.schedule, entry.counts)
+    value = jax.eval_shape(evaluate, entry.schedule, np.int32(5))
+    jax.eval_shape(differentiate, entry.schedule, np.int32(5))
   assert value.dtype == np.float32
 
 

@@ -258,8 +258,9 @@ def _constant_rows(operation):
 
 
 @each_operation
-@pytest.mark.parametrize('argument', [0, 1, None])
-@pytest.mark.parametrize('kind', ['host', 'device'])
+@pytest.mark.parametrize(
+  ('argument', 'kind'), [(0, 'host'), (1, 'device'), (None, 'device')]
+)
 def test_operands_as_constants(operation, argument, kind):
   """In programs whose other operands are constants, or all of them."""
   rows = [
