@@ -18,8 +18,7 @@ from flax_sched.inject import InjectHyperparamsState
 from flax_sched.inject import InjectStatefulHyperparamsState
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Constant
-from flax_sched.stateful import WrappedSchedule
-from flax_sched.stateful import WrappedScheduleState
+from flax_sched.stateful import ScheduleStates
 
 _State = InjectHyperparamsState | InjectStatefulHyperparamsState
 _T = TypeVar('_T')
@@ -96,13 +95,12 @@ def set_hyperparams(state: _T, **values: Any) -> _T:
           'inject_stateful_hyperparams keeps the schedule to go back to; here, '
           f'use set_schedules(state, {name}=...).'
         )
-      override = np.float32(np.nan)
-      return s.replace(overrides=_put(s.overrides, name, override))
+      return _override(s, name, np.nan)
     value = arguments.value(caller, name, value)
     s = s.replace(hyperparams=_put(s.hyperparams, name, value))
     if isinstance(s, InjectHyperparamsState):
       return s.replace(spec=_edit_spec(s.spec, name, inject.CONSTANT))
-    return s.replace(overrides=_put(s.overrides, name, value))
+    return _override(s, name, value)
 
   return _edit(caller, state, values, change)
 
@@ -150,22 +148,19 @@ def set_schedules(state: _T, **schedules: Any) -> _T:
       return s.replace(
         spec=_edit_spec(s.spec, name, inject.describe(schedule, strict=True))
       )
-    old = s.hyperparams_states[name]
-    if not isinstance(old, WrappedScheduleState):
+    states = s.hyperparams_states
+    if name in states.stateful:
       raise TypeError(
         f'{caller}: {name} follows a stateful schedule, whose state '
-        f'{type(old).__name__} cannot hold {schedule!r}.'
+        f'{type(states[name]).__name__} cannot hold {schedule!r}.'
       )
-    new = WrappedSchedule(schedule).init().schedule
-    structures = map(jax.tree_util.tree_structure, (new, old.schedule))
-    if len(set(structures)) == 1:
-      new = jax.tree_util.tree_map(_like, new, old.schedule)
-    return s.replace(
-      hyperparams_states=s.hyperparams_states.copy(
-        {name: old.replace(schedule=new)}
-      ),
-      overrides=_put(s.overrides, name, np.float32(np.nan)),
-    )
+    new = ScheduleStates.pack({**states, name: schedule})
+    parameters = {
+      dtype: _like(array, states.parameters.get(dtype, s.overrides))
+      for dtype, array in new.parameters.items()
+    }
+    s = s.replace(hyperparams_states=new.replace(parameters=parameters))
+    return _override(s, name, np.nan)
 
   return _edit(caller, state, schedules, change)
 
@@ -288,20 +283,26 @@ def _unwrap(leaf: Any) -> Any:
 
 
 def _like(new: Any, old: Any) -> Any:
-  """A value in the place of another: of its dtype, and where it is."""
+  """An array where another is."""
   if hasattr(old, 'get_metadata'):
     return old.replace(_like(new, old[...]))
   if isinstance(old, jax.core.Tracer) or isinstance(new, jax.core.Tracer):
-    return jnp.asarray(new, old.dtype)
-  new = jnp.array(new, old.dtype, copy=True)
+    return jnp.asarray(new)
+  new = jnp.array(new, copy=True)
   if isinstance(old, jax.Array) and old.committed:
     return jax.device_put(new, old.sharding)
   return new
 
 
 def _put(mapping: Any, name: str, value: Any) -> Any:
-  changed = {**mapping, name: _like(value, mapping[name])}
-  return type(mapping)(changed)
+  old = mapping[name]
+  return {**mapping, name: _like(jnp.asarray(value, old.dtype), old)}
+
+
+def _override(s: Any, name: str, value: Any) -> Any:
+  index = sorted(s.hyperparams).index(name)
+  overrides = jnp.asarray(_unwrap(s.overrides)).at[index].set(value)
+  return s.replace(overrides=_like(overrides, s.overrides))
 
 
 def _edit_spec(spec: str, name: str, entry: Any) -> str:

@@ -16,14 +16,16 @@ from jax import numpy as jnp
 import numpy as np
 
 from flax_sched import numerics
+from flax_sched import spans
+from flax_sched import twofloat
 
-_TOO_LONG = f'must be at most 2**31 - 1 = {numerics.MAX_COUNT}'
+_TOO_LONG = f'must be at most 2**31 - 1 = {spans.MAX_COUNT}'
 
 
 def _is_real(x: Any) -> bool:
   if isinstance(x, int):  # NumPy has no type for large ones
     return not isinstance(x, bool)
-  return numerics.is_host(x) and np.asarray(x).dtype.kind in 'fiu'
+  return twofloat.is_host(x) and np.asarray(x).dtype.kind in 'fiu'
 
 
 def value(
@@ -94,7 +96,7 @@ def steps(
     raise ValueError(f'{function}: {name} must be below 2**62, got {x!r}.')
   if not (0 if zero else 1) <= x < np.inf or x != int(x):
     raise ValueError(message)
-  return np.int32(x) if x <= numerics.MAX_COUNT else np.float32(x)
+  return np.int32(x) if x <= spans.MAX_COUNT else np.float32(x)
 
 
 def boundaries(function: str, name: str, xs: Sequence[Any]) -> Any:
@@ -186,14 +188,14 @@ def fractions(function: str, named: Mapping[str, Any], total: Any) -> Any:
   previous = None
   for name, x in named.items():
     checked = value(function, name, x, low=0.0, high=1.0)
-    if numerics.is_host(checked) and previous and not previous[1] < x:
+    if twofloat.is_host(checked) and previous and not previous[1] < x:
       raise ValueError(
         f'{function}: {name} must be above {previous[0]}, got {name}={x!r} and '
         f'{previous[0]}={previous[1]!r}.'
       )
-    previous = (name, x) if numerics.is_host(checked) else None
+    previous = (name, x) if twofloat.is_host(checked) else None
   ends: list[Any] = []
-  on_host = all(map(numerics.is_host, [total, *named.values()]))
+  on_host = all(map(twofloat.is_host, [total, *named.values()]))
   for x in named.values():
     earliest = ends[-1] + 1 if ends else 0
     if on_host:
@@ -206,6 +208,6 @@ def fractions(function: str, named: Mapping[str, Any], total: Any) -> Any:
 
 def stack(values: Sequence[Any], dtype: Any = np.float32) -> Any:
   """Numbers as one array: NumPy unless one is on the device."""
-  if all(map(numerics.is_host, values)):
+  if all(map(twofloat.is_host, values)):
     return np.asarray(values, dtype)
   return jnp.stack([jnp.asarray(v, dtype) for v in values])

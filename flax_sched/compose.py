@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -9,6 +10,8 @@ from jax import numpy as jnp
 import numpy as np
 
 from flax_sched import numerics
+from flax_sched import spans
+from flax_sched import twofloat
 from flax_sched.curves import Curve
 from flax_sched.numerics import number
 from flax_sched.schedule import Schedule
@@ -26,7 +29,7 @@ class Shift(Schedule):
   begin: Any
 
   def value(self, count: Any) -> Any:
-    return self.schedule.value(numerics.after(count, self.begin))
+    return self.schedule.value(spans.after(count, self.begin))
 
 
 class Join(Schedule):
@@ -48,11 +51,11 @@ class Join(Schedule):
   boundaries: Any
 
   def value(self, count: Any) -> Any:
-    index = numerics.segment(self.boundaries, count)
-    if numerics.is_host(index):
+    index = spans.segment(self.boundaries, count)
+    if twofloat.is_host(index):
       if np.ndim(index) == 0:
         return self._part(index, count)
-      if all(map(numerics.is_host, jax.tree_util.tree_leaves(self))):
+      if all(map(twofloat.is_host, jax.tree_util.tree_leaves(self))):
         result = np.empty(count.shape, np.float64)
         for i in np.unique(index):
           result[index == i] = self._part(i, count[index == i])
@@ -62,28 +65,31 @@ class Join(Schedule):
   def _part(self, index: Any, count: Any) -> Any:
     """The value of one schedule at counts that are all in its part."""
     if index > 0:
-      count = numerics.after(count, self.boundaries[index - 1])
+      count = spans.after(count, self.boundaries[index - 1])
     return self.schedules[index].value(count)
 
   def _value_on_device(self, count: Any, index: Any) -> Any:
-    starts = numerics.prepend_zero(self.boundaries)
-    ends = numerics.append_end(self.boundaries)
+    starts = spans.prepend_zero(self.boundaries)
+    ends = spans.append_end(self.boundaries)
     result: Any = None
     for members in _kinds(self.schedules):
       if len(members) == 1:
         schedule, i = self.schedules[members[0]], members[0]
-        local = numerics.within(count, starts[i], ends[i])
+        local = spans.within(count, starts[i], ends[i])
         value, mine = schedule.value(local), index == i
       else:
         ranks = np.searchsorted(members, np.arange(len(self.schedules)))
         ranks = np.minimum(ranks, len(members) - 1)
-        rank = jnp.asarray(ranks, np.int32)[index]
-        part = jnp.asarray(members, np.int32)[rank]
-        local = numerics.within(
-          count, numerics.look_up(starts, part), numerics.look_up(ends, part)
+        rank = spans.look_up(ranks.astype(np.int32), index)
+        part = spans.look_up(np.asarray(members, np.int32), rank)
+        local = spans.within(
+          count, spans.look_up(starts, part), spans.look_up(ends, part)
         )
-        table = _stack([self.schedules[i] for i in members])
-        value, mine = _look_up_and_evaluate(table, rank, local), index == part
+        schedule = jax.tree_util.tree_map(
+          functools.partial(spans.look_up, index=rank),
+          _stack([self.schedules[i] for i in members]),
+        )
+        value, mine = schedule.value(local), index == part
       value = number(value)
       result = value if result is None else numerics.where(mine, value, result)
     return result
@@ -103,20 +109,10 @@ def _stack(schedules: list[Schedule]) -> Schedule:
   """One schedule whose leaves have a leading axis: the schedules' own."""
 
   def stack(*leaves: Any) -> Any:
-    on_host = all(map(numerics.is_host, leaves))
-    return jnp.asarray(np.stack(leaves)) if on_host else jnp.stack(leaves)
+    on_host = all(map(twofloat.is_host, leaves))
+    return np.stack(leaves) if on_host else jnp.stack(leaves)
 
   return jax.tree_util.tree_map(stack, *schedules)
-
-
-def _look_up_and_evaluate(table: Schedule, rank: Any, count: Any) -> Any:
-  def evaluate(rank: Any, count: Any) -> Any:
-    schedule = jax.tree_util.tree_map(lambda leaf: leaf[rank], table)
-    return number(schedule.value(count))
-
-  for _ in range(count.ndim):
-    evaluate = jax.vmap(evaluate)
-  return evaluate(rank, count)
 
 
 class WarmRestarts(Schedule):
@@ -136,5 +132,5 @@ class WarmRestarts(Schedule):
 
   def value(self, count: Any) -> Any:
     return self.curve.between(
-      numerics.cycle(count, self.period, number(self.t_mult))
+      spans.cycle(count, self.period, number(self.t_mult))
     )

@@ -13,6 +13,7 @@ from typing import Any
 from flax import struct
 
 from flax_sched import numerics
+from flax_sched import spans
 from flax_sched.numerics import number
 from flax_sched.schedule import Schedule
 
@@ -21,7 +22,7 @@ class Curve(Schedule):
   """A schedule over a span of steps, that holds its end value afterwards."""
 
   @abc.abstractmethod
-  def between(self, span: numerics.Span) -> Any:
+  def between(self, span: spans.Span) -> Any:
     """The value where some of a span is done and the rest remains.
 
     Args:
@@ -43,12 +44,12 @@ class Linear(Curve):
   end_value: Any
   transition_steps: Any
 
-  def between(self, span: numerics.Span) -> Any:
+  def between(self, span: spans.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
-    return numerics.mix(init, end, span)
+    return spans.mix(init, end, span)
 
   def value(self, count: Any) -> Any:
-    return self.between(numerics.span(count, self.transition_steps))
+    return self.between(spans.span(count, self.transition_steps))
 
 
 class Polynomial(Curve):
@@ -66,13 +67,13 @@ class Polynomial(Curve):
   power: Any
   transition_steps: Any
 
-  def between(self, span: numerics.Span) -> Any:
+  def between(self, span: spans.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
-    weight, other = numerics.power(span, number(self.power))
+    weight, other = spans.power(span, number(self.power))
     return init * weight + end * other
 
   def value(self, count: Any) -> Any:
-    return self.between(numerics.span(count, self.transition_steps))
+    return self.between(spans.span(count, self.transition_steps))
 
 
 class Cosine(Curve):
@@ -88,13 +89,13 @@ class Cosine(Curve):
   end_value: Any
   decay_steps: Any
 
-  def between(self, span: numerics.Span) -> Any:
+  def between(self, span: spans.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
-    weight, other = numerics.cosine_weights(span)
+    weight, other = spans.cosine_weights(span)
     return init * weight + end * other
 
   def value(self, count: Any) -> Any:
-    return self.between(numerics.span(count, self.decay_steps))
+    return self.between(spans.span(count, self.decay_steps))
 
 
 class CosinePower(Curve):
@@ -112,15 +113,15 @@ class CosinePower(Curve):
   exponent: Any
   decay_steps: Any
 
-  def between(self, span: numerics.Span) -> Any:
+  def between(self, span: spans.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
-    weight, other = numerics.cosine_weights(span)
-    turned = numerics.Span(other, weight, numerics.number(1.0))
-    weight, other = numerics.power(turned, number(self.exponent))
+    weight, other = spans.cosine_weights(span)
+    turned = spans.Span(other, weight, numerics.number(1.0))
+    weight, other = spans.power(turned, number(self.exponent))
     return init * weight + end * other
 
   def value(self, count: Any) -> Any:
-    return self.between(numerics.span(count, self.decay_steps))
+    return self.between(spans.span(count, self.decay_steps))
 
 
 class Exponential(Schedule):
@@ -144,7 +145,7 @@ class Exponential(Schedule):
   def value(self, count: Any) -> Any:
     rate = number(self.decay_rate)
     if self.staircase:
-      turns = number(numerics.floor_divide(count, self.transition_steps))
+      turns = number(spans.floor_divide(count, self.transition_steps))
     else:
       turns = number(count) / number(self.transition_steps)
     exponent = turns * numerics.log2(rate)
@@ -174,8 +175,8 @@ class PiecewiseConstant(Schedule):
   scales: Any
 
   def value(self, count: Any) -> Any:
-    values = number(self.init_value) * number(self.scales)
-    return numerics.look_up(values, numerics.segment(self.boundaries, count))
+    index = spans.segment(self.boundaries, count)
+    return numerics.scale(self.init_value, spans.look_up(self.scales, index))
 
 
 class PiecewiseInterpolate(Schedule):
@@ -198,13 +199,14 @@ class PiecewiseInterpolate(Schedule):
 
   def value(self, count: Any) -> Any:
     last = self.scales.shape[0] - 2
-    left = numerics.clip_index(numerics.segment(self.boundaries, count), last)
-    start = numerics.look_up(numerics.prepend_zero(self.boundaries), left)
-    end = numerics.look_up(self.boundaries, left)
-    span = numerics.span(numerics.after(count, start), end - start)
-    knots = number(self.init_value) * number(self.scales)
-    a, b = numerics.look_up(knots, left), numerics.look_up(knots, left + 1)
+    left = spans.clip_index(spans.segment(self.boundaries, count), last)
+    start = spans.look_up(spans.prepend_zero(self.boundaries), left)
+    end = spans.look_up(self.boundaries, left)
+    span = spans.span(spans.after(count, start), end - start)
+    init = number(self.init_value)
+    a = init * number(spans.look_up(self.scales, left))
+    b = init * number(spans.look_up(self.scales, left + 1))
     if self.interpolate_type == 'linear':
-      return numerics.mix(a, b, span)
-    weight, other = numerics.cosine_weights(span)
+      return spans.mix(a, b, span)
+    weight, other = spans.cosine_weights(span)
     return a * weight + b * other

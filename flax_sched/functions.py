@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from flax_sched import arguments
-from flax_sched import numerics
+from flax_sched import twofloat
 from flax_sched.compose import Join
 from flax_sched.compose import Shift
 from flax_sched.compose import WarmRestarts
@@ -618,7 +618,7 @@ def _begin(
   name: str, argument: str, begin: Any, schedule: Schedule
 ) -> Schedule:
   begin = arguments.int32_steps(name, argument, begin, zero=True)
-  if numerics.is_host(begin) and begin == 0:
+  if twofloat.is_host(begin) and begin == 0:
     return schedule
   return Shift(schedule=schedule, begin=begin)
 
@@ -641,7 +641,7 @@ def _cosine(
   name: str, init_value: Any, end_value: Any, decay_steps: Any, exponent: Any
 ) -> Schedule:
   exponent = arguments.value(name, 'exponent', exponent, positive=True)
-  if numerics.is_host(exponent) and exponent == 1:
+  if twofloat.is_host(exponent) and exponent == 1:
     return Cosine(
       init_value=init_value, end_value=end_value, decay_steps=decay_steps
     )

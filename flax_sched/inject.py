@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 from flax import struct
-from flax.core import FrozenDict
 import jax
 from jax import numpy as jnp
 import numpy as np
@@ -18,8 +17,10 @@ from flax_sched import arguments
 from flax_sched import spec as spec_lib
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Constant
+from flax_sched.schedule import on_device
 from flax_sched.schedule import Schedule
 from flax_sched.stateful import is_stateful
+from flax_sched.stateful import ScheduleStates
 from flax_sched.stateful import WrappedSchedule
 from flax_sched.transformation import Factory
 
@@ -54,20 +55,18 @@ class InjectStatefulHyperparamsState(struct.PyTreeNode):
   Attributes:
     count: int32 of shape (), the completed updates.
     inner_state: the state of the transformation.
-    hyperparams_states: the state of each hyperparameter's schedule, by name.
-      For a plain schedule it holds the schedule, its parameters as arrays.
+    hyperparams_states: by name, the schedule, its parameters as arrays; of a
+      stateful schedule the state.
     hyperparams: float32 of shape () by name: what the last update used.
-    overrides: float32 of shape () by name: the value to use in place of the
-      schedule's; NaN for none.
+    overrides: float32 of shape (k,), for the k names in alphabetical order: the
+      value to use in place of the schedule's; NaN for none.
   """
 
   count: jax.Array
   inner_state: optax.OptState
-  # Not dicts: `optax.tree.get(state, 'learning_rate')` looks into dicts, and is
-  # to find the value alone.
-  hyperparams_states: FrozenDict[str, Any]
+  hyperparams_states: ScheduleStates
   hyperparams: dict[str, jax.Array]
-  overrides: FrozenDict[str, jax.Array]
+  overrides: jax.Array
 
 
 def inject_hyperparams(
@@ -207,27 +206,31 @@ def inject_stateful_hyperparams(
   """
   caller = 'inject_stateful_hyperparams'
   factory = Factory(caller, transformation, static_args, scheduled_hyperparams)
-  schedules = {
-    name: value
-    if is_stateful(value)
-    else WrappedSchedule(_plain_schedule(caller, name, value))
-    for name, value in factory.hyperparams.items()
-  }
+  stateful, plain = {}, {}
+  for name, value in sorted(factory.hyperparams.items()):
+    if isinstance(value, WrappedSchedule):
+      plain[name] = value.schedule_fn
+    elif is_stateful(value):
+      stateful[name] = value
+    else:
+      plain[name] = _plain_schedule(caller, name, value)
 
   def init(params: optax.Params) -> InjectStatefulHyperparamsState:
-    states = {name: schedule.init() for name, schedule in schedules.items()}
+    states = {name: schedule.init() for name, schedule in stateful.items()}
+    first = {name: schedule(0) for name, schedule in plain.items()}
+    first |= {
+      name: schedule(states[name]) for name, schedule in stateful.items()
+    }
     values = {
-      name: jnp.array(_first(schedule, states[name]), hyperparam_dtype)
-      for name, schedule in schedules.items()
+      name: jnp.array(value, hyperparam_dtype, copy=True)
+      for name, value in first.items()
     }
     return InjectStatefulHyperparamsState(
       count=jnp.zeros((), jnp.int32),
       inner_state=_init_inner(factory, values, params),
-      hyperparams_states=FrozenDict(states),
+      hyperparams_states=ScheduleStates.pack(plain | states),
       hyperparams=values,
-      overrides=FrozenDict(
-        {name: jnp.full((), jnp.nan, hyperparam_dtype) for name in schedules}
-      ),
+      overrides=jnp.full(len(values), jnp.nan, hyperparam_dtype),
     )
 
   def update(
@@ -236,31 +239,28 @@ def inject_stateful_hyperparams(
     params: optax.Params | None = None,
     **extra_args: Any,
   ) -> tuple[optax.Updates, InjectStatefulHyperparamsState]:
-    states, values = {}, {}
-    for name, schedule in schedules.items():
-      before = state.hyperparams_states[name]
-      value = jnp.asarray(schedule(before, **extra_args), hyperparam_dtype)
-      override = state.overrides[name]
+    states = state.hyperparams_states.opaque()
+    values, after = {}, []
+    for i, name in enumerate(sorted(states)):
+      if name in stateful:
+        value = stateful[name](states[name], **extra_args)
+        after.append(stateful[name].update(states[name], **extra_args))
+      else:
+        value = on_device(states[name], state.count, opaque=True)
+      value = jnp.asarray(value, hyperparam_dtype)
+      override = state.overrides[i]
       values[name] = jnp.where(jnp.isnan(override), value, override)
-      states[name] = schedule.update(before, **extra_args)
     updates, inner_state = _update_inner(
       factory, values, updates, state.inner_state, params, extra_args
     )
     return updates, state.replace(
       count=optax.safe_increment(state.count),
       inner_state=inner_state,
-      hyperparams_states=FrozenDict(states),
+      hyperparams_states=states.replace(states=tuple(after)),
       hyperparams=values,
     )
 
   return optax.GradientTransformationExtraArgs(init, update)
-
-
-def _first(schedule: Any, state: Any) -> Any:
-  """A stateful schedule's value before any update."""
-  if isinstance(schedule, WrappedSchedule):
-    return schedule.schedule_fn(0)
-  return schedule(state)
 
 
 def _plain_schedule(caller: str, name: str, value: Any) -> Schedule:

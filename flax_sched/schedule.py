@@ -15,6 +15,8 @@ import numpy as np
 
 from flax_sched import arguments
 from flax_sched import numerics
+from flax_sched import spans
+from flax_sched import twofloat
 
 
 class Schedule(struct.PyTreeNode, abc.ABC):
@@ -57,8 +59,8 @@ class Schedule(struct.PyTreeNode, abc.ABC):
     """The formula, in the arithmetic of `flax_sched.numerics`.
 
     Args:
-      count: completed updates: non-negative integers of any shape, NumPy int64
-        on the host, int32 on the device.
+      count: completed updates, not negative: NumPy int64 of any shape on the
+        host, an int32 of shape () on the device (arrays are mapped over).
 
     Returns:
       The value at each count: a number of `flax_sched.numerics`, or a plain
@@ -80,12 +82,12 @@ class Schedule(struct.PyTreeNode, abc.ABC):
     Raises:
       TypeError: if `count` is not an integer.
     """
-    count = numerics.as_count(count, type(self).__name__)
+    count = spans.as_count(count, type(self).__name__)
     leaves = [count, *jax.tree_util.tree_leaves(self)]
-    if all(map(numerics.is_host, leaves)):
+    if all(map(twofloat.is_host, leaves)):
       return _on_host(self, count)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
-      return _on_device(self, count)
+      return on_device(self, count)
     return _compiled(self, count)
 
   def __eq__(self, other: object) -> bool:
@@ -108,15 +110,27 @@ def _on_host(schedule: Schedule, count: Any) -> Any:
   value = numerics.to_float32(schedule.value(count))
   if np.shape(value) == np.shape(count):
     return value
-  full = np.full if numerics.is_host(value) else jnp.full
+  full = np.full if twofloat.is_host(value) else jnp.full
   return full(count.shape, value)
 
 
-def _on_device(schedule: Schedule, count: Any) -> Any:
-  if numerics.is_host(count):
-    count = jnp.asarray(np.minimum(count, numerics.MAX_COUNT), np.int32)
+def on_device(schedule: Schedule, count: Any, *, opaque: bool = False) -> Any:
+  """What `schedule(count)` is inside of a program.
+
+  Args:
+    schedule: a schedule.
+    count: an integer, or an integer array of any shape.
+    opaque: whether none of the schedule's numbers nor the count can be a
+      constant to XLA. To make sure of it costs a kernel for each number that is
+      computed, such as a part of an array.
+
+  Returns:
+    The value at each count, float32.
+  """
+  if twofloat.is_host(count):
+    count = jnp.asarray(np.minimum(count, spans.MAX_COUNT), np.int32)
   if np.ndim(count):
-    each = functools.partial(_on_device, schedule)
+    each = functools.partial(on_device, schedule, opaque=opaque)
     # On CPU, a formula over an array takes seconds to compile, one kernel after
     # the other; one over a scalar is a single kernel.
     values = lax.platform_dependent(
@@ -125,11 +139,11 @@ def _on_device(schedule: Schedule, count: Any) -> Any:
       default=jax.vmap(each),
     )
     return jnp.reshape(values, count.shape)
-  schedule, count = numerics.together((schedule, count))
-  return numerics.to_float32(schedule.value(count))
+  schedule, count = twofloat.enter(schedule, count, opaque=opaque)
+  return numerics.to_float32(schedule.value(spans.clip_count(count)))
 
 
-_compiled = jax.jit(_on_device)
+_compiled = jax.jit(on_device)
 
 
 def _content(schedule: Schedule) -> Any:
@@ -140,7 +154,7 @@ def _content(schedule: Schedule) -> Any:
 
 def _leaf_content(leaf: Any) -> Any:
   if isinstance(leaf, (jax.core.Tracer, jax.ShapeDtypeStruct)) or not (
-    numerics.is_host(leaf) or isinstance(leaf, jax.Array)
+    twofloat.is_host(leaf) or isinstance(leaf, jax.Array)
   ):
     return leaf if leaf.__hash__ is not None else id(leaf)
   array = np.asarray(leaf)
@@ -188,7 +202,10 @@ class Function(Schedule):
   function: Callable[[Any], Any] = struct.field(pytree_node=False)
 
   def value(self, count: Any) -> Any:
-    return numerics.number(self.function(count))
+    value = self.function(count)
+    if not twofloat.is_host(value):
+      value = lax.optimization_barrier(value)  # it may be a constant to XLA
+    return numerics.number(value)
 
 
 def as_schedule(value: Any) -> Schedule:

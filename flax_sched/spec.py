@@ -18,8 +18,8 @@ import numpy as np
 
 from flax_sched import compose
 from flax_sched import curves
-from flax_sched import numerics
 from flax_sched import schedule as schedule_lib
+from flax_sched import twofloat
 from flax_sched.schedule import Schedule
 
 _MODULES = (schedule_lib, curves, compose)
@@ -68,7 +68,7 @@ def _plain(name: str, x: Any) -> Any:
   if isinstance(x, (tuple, list)):
     return [_plain(f'{name}[{i}]', item) for i, item in enumerate(x)]
   concrete = isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)
-  if concrete or numerics.is_host(x):
+  if concrete or twofloat.is_host(x):
     array = np.asarray(x)
     if array.ndim:
       return [_plain(name, item) for item in array]

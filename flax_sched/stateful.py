@@ -1,4 +1,4 @@
-"""Stateful schedules: the protocol, and the one that wraps a plain schedule.
+"""Stateful schedules, and how an optimizer's state holds schedules.
 
 A stateful schedule has `init()`, `update(state, **extra_args)` and
 `__call__(state, **extra_args)`, as in Optax: the value may depend on what
@@ -7,11 +7,14 @@ training passes to the optimizer's update, such as the loss.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+import math
 from typing import Any
 
 from flax import struct
 import jax
 from jax import numpy as jnp
+import numpy as np
 import optax
 
 from flax_sched.schedule import as_schedule
@@ -84,3 +87,99 @@ class WrappedSchedule(struct.PyTreeNode):
     """The value at the state's count, by the state's schedule."""
     del extra_args
     return state.schedule(state.count)
+
+
+class ScheduleStates(struct.PyTreeNode, Mapping[str, Any]):
+  """What an optimizer's state keeps of each schedule: a read-only mapping.
+
+  By name, it gives a plain schedule itself, its parameters as arrays of the
+  state, and of a stateful schedule the state.
+
+  A jitted step pays for each array of its state, about as much as for a small
+  kernel. So the parameters of all plain schedules lie in one flat array for
+  each dtype, in the order of `layout`; axes in front are those of a batch.
+
+  Attributes:
+    parameters: the flat arrays, by the name of their dtype.
+    states: the states of stateful schedules, in the order of `stateful`.
+    layout: the plain schedules, by name, with the shape and dtype of each
+      parameter in its place.
+    stateful: the names of the stateful schedules.
+  """
+
+  parameters: dict[str, jax.Array]
+  states: tuple[Any, ...]
+  layout: tuple[tuple[str, Schedule], ...] = struct.field(pytree_node=False)
+  stateful: tuple[str, ...] = struct.field(pytree_node=False)
+
+  @classmethod
+  def pack(cls, states: Mapping[str, Any]) -> ScheduleStates:
+    """Of plain schedules and of states, by name."""
+    schedules = {
+      name: jax.tree_util.tree_map(_as_array, state)
+      for name, state in states.items()
+      if isinstance(state, Schedule)
+    }
+    flat: dict[str, list[Any]] = {}
+    for leaf in jax.tree_util.tree_leaves(list(schedules.values())):
+      flat.setdefault(leaf.dtype.name, []).append(leaf.reshape(-1))
+    names = tuple(name for name in states if name not in schedules)
+    return cls(
+      parameters={dtype: _concatenate(parts) for dtype, parts in flat.items()},
+      states=tuple(states[name] for name in names),
+      layout=tuple(
+        (name, jax.tree_util.tree_map(_shape, schedule))
+        for name, schedule in schedules.items()
+      ),
+      stateful=names,
+    )
+
+  def opaque(self) -> ScheduleStates:
+    """The same, of whose parameters none is a constant to XLA."""
+    parameters = jax.lax.optimization_barrier(self.parameters)
+    return self.replace(parameters=parameters)
+
+  def __getitem__(self, name: str) -> Any:
+    if name in self.stateful:
+      return self.states[self.stateful.index(name)]
+    start: dict[str, int] = {}
+
+    def take(shape: jax.ShapeDtypeStruct) -> Any:
+      dtype, size = shape.dtype.name, math.prod(shape.shape)
+      first = start.get(dtype, 0)
+      start[dtype] = first + size
+      part = self.parameters[dtype][..., first : first + size]
+      return part.reshape(part.shape[:-1] + shape.shape)
+
+    for key, schedule in self.layout:
+      taken = jax.tree_util.tree_map(take, schedule)
+      if key == name:
+        return taken
+    raise KeyError(name)
+
+  def __iter__(self) -> Iterator[str]:
+    yield from (name for name, _ in self.layout)
+    yield from self.stateful
+
+  def __len__(self) -> int:
+    return len(self.layout) + len(self.stateful)
+
+
+def _as_array(leaf: Any) -> Any:
+  """A parameter as an array, Python numbers in single precision."""
+  if type(leaf) is float:
+    return np.asarray(leaf, np.float32)
+  if type(leaf) is int:
+    return np.asarray(leaf, np.int32)
+  return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+
+
+def _concatenate(parts: list[Any]) -> jax.Array:
+  """One array of its own: a donated state shares no buffer with its maker."""
+  if all(isinstance(part, np.ndarray) for part in parts):
+    return jnp.array(np.concatenate(parts), copy=True)
+  return jnp.concatenate(parts) if len(parts) > 1 else jnp.copy(parts[0])
+
+
+def _shape(array: Any) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(array.shape, array.dtype)

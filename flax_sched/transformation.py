@@ -21,7 +21,7 @@ import jax
 import numpy as np
 import optax
 
-from flax_sched import numerics
+from flax_sched import twofloat
 from flax_sched.schedule import Schedule
 from flax_sched.stateful import is_stateful
 
@@ -165,7 +165,7 @@ def _is_hyperparam(p: inspect.Parameter | None, value: Any) -> bool:
   numeric, integer = _annotated(p)
   if isinstance(value, (int, np.integer)):  # perhaps a size
     return type(default) is not int and (numeric or not integer)
-  if numerics.is_host(value) or isinstance(value, jax.Array):
+  if twofloat.is_host(value) or isinstance(value, jax.Array):
     return np.ndim(value) == 0
   if not callable(value):
     return False

@@ -14,7 +14,9 @@ PACKAGE = pathlib.Path(fs.__file__).parent
 
 # Each file imports only from files above it.
 ORDER = [
+  'twofloat',
   'numerics',
+  'spans',
   'arguments',
   'schedule',
   'curves',

@@ -209,7 +209,7 @@ def test_stateful_parameters_ride_in_the_state():
   """The schedule in the state decides, and its leaves are arrays."""
   tx = fs.inject_stateful_hyperparams(optax.sgd, learning_rate=LR)
   state = tx.init(PARAMS)
-  schedule = state.hyperparams_states['learning_rate'].schedule
+  schedule = state.hyperparams_states['learning_rate']
   assert all(isinstance(x, jax.Array) for x in jax.tree.leaves(schedule))
   assert schedule == LR
   other = fs.inject_stateful_hyperparams(optax.sgd, learning_rate=0.5)

@@ -227,11 +227,11 @@ def test_state_classes():
 
 def test_stateful_hyperparameters():
   """inject_stateful_hyperparams, called as the specification says."""
+  cosine = flax_sched.cosine_decay_schedule(0.001, 1000)
   transform = flax_sched.inject_stateful_hyperparams(
     optax.scale_by_adam(),
-    learning_rate=flax_sched.WrappedSchedule(
-      schedule_fn=flax_sched.cosine_decay_schedule(0.001, 1000)
-    ),
+    learning_rate=flax_sched.WrappedSchedule(schedule_fn=cosine),
   )
   opt_state = _trains(optax.chain(transform, optax.scale(-1.0)))
-  assert opt_state[0].hyperparams_states['learning_rate'].count == 10
+  assert opt_state[0].count == 10
+  assert opt_state[0].hyperparams_states['learning_rate'] == cosine

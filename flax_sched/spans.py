@@ -1,0 +1,299 @@
+"""Step counts: how much of a span is done, and which part a count is in.
+
+Counts stay integers until the one division that a formula needs: a float32
+cannot hold odd numbers above 2**24.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import jax
+from jax import lax
+from jax import numpy as jnp
+import numpy as np
+
+from flax_sched import numerics
+from flax_sched import twofloat
+from flax_sched.numerics import Number
+from flax_sched.numerics import number
+from flax_sched.twofloat import is_host
+from flax_sched.twofloat import TwoFloat
+
+MAX_COUNT = 2**31 - 1
+
+
+def as_count(count: Any, caller: str) -> Any:
+  """A step count: on the host, as non-negative int64; else as it is.
+
+  Args:
+    count: an integer, or an integer array of any shape. Counts before 0 read
+      as 0.
+    caller: the function to name in the error.
+
+  Raises:
+    TypeError: if `count` is not an integer.
+  """
+  dtype = getattr(count, 'dtype', None)
+  if type(count) is int:
+    return np.int64(min(max(count, 0), 2**62))
+  if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
+    raise TypeError(
+      f'{caller}: count must be an integer or an integer array, got '
+      f'{count!r}. Pass the number of completed updates; convert a float with '
+      'int(count) or count.astype(int).'
+    )
+  if is_host(count):
+    return np.clip(count, 0, min(np.iinfo(dtype).max, 2**62)).astype(np.int64)
+  return count
+
+
+def clip_count(count: jax.Array) -> jax.Array:
+  """A device count as int32: 0 below it, 2**31 - 1 beyond it."""
+  limits = np.iinfo(count.dtype)
+  low, high = max(limits.min, 0), min(limits.max, MAX_COUNT)
+  of_its_dtype = functools.partial(np.asarray, dtype=count.dtype)
+  clipped = lax.clamp(of_its_dtype(low), count, of_its_dtype(high))
+  return lax.convert_element_type(clipped, np.dtype(np.int32))
+
+
+class Span(NamedTuple):
+  """How much of a span is done.
+
+  Attributes:
+    done: what is done, an integer or a number >= 0.
+    remaining: what remains, likewise.
+    whole: their sum, above 0.
+  """
+
+  done: Any
+  remaining: Any
+  whole: Any
+
+
+def span(count: Any, steps: Any) -> Span:
+  """How much of a span of `steps` is done at `count`, and how much remains.
+
+  Args:
+    count: a count, from `as_count`.
+    steps: the span's length: an integer, or beyond int32 a float. A span of no
+      length is done, and counts as one of 1.
+
+  Returns:
+    The span: of integers, or for a float length of numbers.
+  """
+  whole = np.maximum(steps, 1) if is_host(steps) else steps
+  if is_host(count) and is_host(steps):
+    whole = whole.astype(np.int64)
+    remaining = np.maximum(np.int64(steps) - count, 0)
+    return Span(whole - remaining, remaining, whole)
+  if np.issubdtype(whole.dtype, np.floating):
+    whole, done = number(whole), number(count)
+    done = numerics.minimum(done, whole)
+    return Span(done, whole - done, whole)
+  if not is_host(whole):
+    whole = jnp.maximum(whole, np.int32(1))
+  remaining = jnp.asarray(steps, np.int32) - jnp.asarray(count, np.int32)
+  remaining = jnp.maximum(remaining, np.int32(0))
+  return Span(whole - remaining, remaining, whole)
+
+
+def after(count: Any, start: Any) -> Any:
+  """The count of a schedule that begins at `start`: count - start, or 0."""
+  if is_host(count) and is_host(start):
+    return np.maximum(count - np.int64(start), 0)
+  count, start = jnp.asarray(count, np.int32), jnp.asarray(start, np.int32)
+  return jnp.maximum(count - start, np.int32(0))
+
+
+def power(span: Span, exponent: Number) -> tuple[Number, Number]:
+  """w = (remaining / whole)**exponent and 1 - w, both to full precision.
+
+  Args:
+    span: a span.
+    exponent: a number > 0.
+
+  Returns:
+    The pair (w, 1 - w); (0, 1) where nothing remains, with finite gradients.
+  """
+  done, remaining, whole = (twofloat.settle(number(x)) for x in span)
+  positive = numerics.less(0.0, remaining)
+  base = numerics.where(positive, remaining, whole)
+  difference = numerics.where(positive, done, 0.0)
+  log = exponent * numerics.log2_ratio(base, whole, difference)
+  one = np.float64(1.0)
+  less_one = numerics.scaled_exp2(one, log, minus_one=True)
+  return (
+    numerics.where(positive, numerics.scaled_exp2(one, log), 0.0),
+    numerics.where(positive, -less_one, 1.0),
+  )
+
+
+def cosine_weights(span: Span) -> tuple[Number, Number]:
+  """cos**2 and sin**2 of a quarter turn times done / whole.
+
+  Both keep full relative precision at both ends: the smaller is computed from
+  whichever of `done` and `remaining` is smaller, as sin**2 of at most an eighth
+  of a turn.
+
+  Args:
+    span: a span.
+
+  Returns:
+    The pair (cos**2, sin**2), which falls from (1, 0) to (0, 1).
+  """
+  done, remaining, whole = map(number, span)
+  early = numerics.less(done, remaining)
+  z = numerics.where(early, done, remaining) / whole
+  small = numerics.sin_squared(z)
+  large = 1.0 - small
+  return numerics.where(early, large, small), numerics.where(
+    early, small, large
+  )
+
+
+def _is_integer(x: Any) -> bool:
+  return not isinstance(x, TwoFloat) and x.dtype.kind in 'iu'
+
+
+def mix(a: Number, b: Number, span: Span) -> Number:
+  """(a remaining + b done) / whole, exact even where it crosses zero.
+
+  Integers are split in two, so that each product is exact before the sum.
+  """
+  done, remaining, whole = span
+  if not (_is_integer(done) and _is_integer(remaining)):
+    return (a * number(remaining) + b * number(done)) / number(whole)
+  high = a * number(remaining >> 16) + b * number(done >> 16)
+  low = a * number(remaining & 0xFFFF) + b * number(done & 0xFFFF)
+  return (high * 65536.0 + low) / number(whole)
+
+
+# ---------------------------------------------------------------------------
+# Parts: what lies between two boundaries.
+
+
+def look_up(table: Any, index: Any) -> Any:
+  """table[index], for a table of parameters and an index within it."""
+  if is_host(table) and is_host(index):
+    return np.asarray(table)[index]
+  table = lax.optimization_barrier(jnp.asarray(table))
+  return table.at[index].get(mode='promise_in_bounds')
+
+
+# XLA on CPU splits a reduction over more than this, into one kernel for each
+# power of it. It does not where each of several axes is that short.
+_SHORT = 32
+
+
+def segment(boundaries: Any, count: Any) -> Any:
+  """How many of the increasing `boundaries` are <= count.
+
+  Args:
+    boundaries: integers of shape (k,).
+    count: a count, from `as_count`: an integer; on the host, of any shape.
+
+  Returns:
+    Integers of the shape of `count`.
+  """
+  if is_host(boundaries) and is_host(count):
+    return np.searchsorted(boundaries, count, side='right')
+  xp = np if is_host(boundaries) else jnp
+  # No count is beyond the largest integer: such a boundary never passes.
+  before, never = boundaries - np.int32(1), MAX_COUNT
+  shape: tuple[int, ...] = (len(before),)
+  while shape[0] > _SHORT:
+    shape = (-(-shape[0] // _SHORT), *([_SHORT] * len(shape)))
+  padding = math.prod(shape) - len(before)
+  before = xp.pad(before, (0, padding), constant_values=never).reshape(shape)
+  return jnp.sum(before < count, dtype=np.int32)
+
+
+def clip_index(index: Any, last: int) -> Any:
+  """index, at most `last`."""
+  return np.minimum(index, last) if is_host(index) else jnp.minimum(index, last)
+
+
+def prepend_zero(boundaries: Any) -> Any:
+  """The starts of the parts that `boundaries` divide the counts into."""
+  if is_host(boundaries):
+    return np.concatenate([np.zeros(1, np.int32), boundaries])
+  return jnp.concatenate([jnp.zeros(1, np.int32), boundaries])
+
+
+def append_end(boundaries: Any) -> Any:
+  """The ends of the parts that `boundaries` divide the counts into."""
+  end = np.full(1, MAX_COUNT, np.int32)
+  if is_host(boundaries):
+    return np.concatenate([boundaries, end])
+  return jnp.concatenate([boundaries, end])
+
+
+def within(count: Any, start: Any, end: Any) -> Any:
+  """The count inside a part: from 0 at `start` to its length at `end`."""
+  count = jnp.asarray(count, np.int32)
+  start, end = jnp.asarray(start, np.int32), jnp.asarray(end, np.int32)
+  return jnp.clip(count, start, end) - start
+
+
+# ---------------------------------------------------------------------------
+# Cycles.
+
+
+def floor_divide(count: Any, steps: Any) -> Any:
+  """How many whole spans of `steps` are done."""
+  if is_host(count) and is_host(steps):
+    return count // np.int64(steps)
+  if np.issubdtype(steps.dtype, np.floating):  # longer than any device count
+    return jnp.zeros_like(jnp.asarray(count, np.int32))
+  steps = jnp.maximum(jnp.asarray(steps, np.int32), np.int32(1))
+  return jnp.asarray(count, np.int32) // steps
+
+
+def cycle(count: Any, period: Any, growth: Number) -> Span:
+  """What is done and what remains of the cycle that the count is in.
+
+  Cycle i lasts period * growth**i; it starts at the sum of those before it,
+  period * (growth**i - 1) / (growth - 1).
+
+  Args:
+    count: a count, from `as_count`.
+    period: the first cycle's length, an integer.
+    growth: at least 1.
+
+  Returns:
+    The cycle, as a span of numbers.
+  """
+  n, first = number(count), number(period)
+  even = n - number(floor_divide(count, period)) * first
+  if is_host(growth) and np.ndim(growth) == 0 and growth == 1:
+    return Span(even, first - even, first)
+  grows = numerics.less(1.0, growth)
+  growth = numerics.where(grows, growth, 2.0)
+  more, log = growth - 1.0, numerics.log2(growth)
+
+  def start(i: Number) -> Number:
+    total = numerics.scaled_exp2(first, i * log, minus_one=True) / more
+    # A boundary that is a whole number of steps must not miss it by a rounding.
+    whole = numerics.floor(total + 0.5)
+    close = numerics.less(numerics.absolute(total - whole), total * 2.0**-42)
+    return numerics.where(close, _with_gradient_of(total, whole), total)
+
+  index = numerics.floor(
+    numerics.log2(n * more / first + 1.0) / log + 0.5
+  )  # or one too many
+  edge = start(index)
+  early = numerics.less(n, edge)
+  other = start(numerics.where(early, index - 1.0, index + 1.0))
+  done = numerics.maximum(n - numerics.where(early, other, edge), 0.0)
+  remaining = numerics.maximum(numerics.where(early, edge, other) - n, 0.0)
+  done = numerics.where(grows, done, even)
+  remaining = numerics.where(grows, remaining, first - even)
+  return Span(done, remaining, done + remaining)
+
+
+def _with_gradient_of(x: Number, value: Number) -> Number:
+  """`value`, but as differentiable as `x`."""
+  return value if is_host(x) else value + (x - lax.stop_gradient(x))
