@@ -8,12 +8,13 @@ comma := ,
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test lint format clean
+.PHONY: help train test bench lint format clean
 .PHONY: test-tensorflow test-oldest run-oldest test-newest run-newest
 
 help:
 	@echo 'make train            train on handwritten digits (more flags: ARGS="...")'
 	@echo 'make test             lint, check types, run the tests'
+	@echo 'make bench            measure against Optax: benchmarks/results.md'
 	@echo 'make lint             only lint and check types'
 	@echo 'make format           format the code, and mend what ruff can mend'
 	@echo 'make test-tensorflow  the tests that need TensorFlow'
@@ -29,6 +30,9 @@ train: .venv/.examples
 
 test: lint
 	.venv/bin/python -m pytest -n 2 $(ARGS)
+
+bench: .venv/.test
+	.venv/bin/python -m benchmarks.main
 
 lint: .venv/.test
 	.venv/bin/python -m ruff check .

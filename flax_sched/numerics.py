@@ -79,9 +79,9 @@ def _clip(x: jax.Array) -> jax.Array:
 def where(condition: Any, x: Any, y: Any) -> Number:
   """Elementwise choice between two numbers."""
   if is_host(condition) and is_host(x) and is_host(y):
-    if np.ndim(condition) == 0 and np.ndim(x) == 0 and np.ndim(y) == 0:
-      return x if condition else y
-    return np.where(condition, x, y)
+    if isinstance(condition, np.ndarray):
+      return np.where(condition, x, y)
+    return x if condition else y
   x, y = twofloat.two_float(x), twofloat.two_float(y)
   return TwoFloat(
     jnp.where(condition, x.hi, y.hi), jnp.where(condition, x.lo, y.lo)

@@ -199,7 +199,7 @@ def segment(boundaries: Any, count: Any) -> Any:
     Integers of the shape of `count`.
   """
   if is_host(boundaries) and is_host(count):
-    return np.searchsorted(boundaries, count, side='right')
+    return boundaries.searchsorted(count, side='right')
   xp = np if is_host(boundaries) else jnp
   # No count is beyond the largest integer: such a boundary never passes.
   before, never = boundaries - np.int32(1), MAX_COUNT

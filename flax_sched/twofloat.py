@@ -32,10 +32,12 @@ from jax.interpreters import batching
 from jax.interpreters import mlir
 import numpy as np
 
+_HOST = (np.generic, np.ndarray, int, float)
+
 
 def is_host(x: Any) -> bool:
   """Whether `x` is a Python or NumPy value, to be computed without JAX."""
-  return isinstance(x, (np.generic, np.ndarray, int, float))
+  return isinstance(x, _HOST)
 
 
 def f32(x: Any) -> jax.Array:
