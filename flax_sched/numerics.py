@@ -147,9 +147,10 @@ def _polynomial(x: TwoFloat, coefficients: list[float], exact: int) -> TwoFloat:
   for c in coefficients[-2 : exact - 1 : -1]:
     rest = np.float32(c) + x.hi * rest
   result = TwoFloat(*twofloat.two_product(x.hi, rest))
-  for c in coefficients[exact - 1 : 0 : -1]:
-    result = (result + c) * x
-  return result + coefficients[0]
+  table = twofloat.two_float(np.array(coefficients[:exact]))
+  for i in range(exact - 1, 0, -1):
+    result = (result + TwoFloat(table.hi[i], table.lo[i])) * x
+  return result + TwoFloat(table.hi[0], table.lo[0])
 
 
 # log((1+s)/(1-s)) / (2 s ln 2) in powers of s**2, for |s| <= 0.1716.
