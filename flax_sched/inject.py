@@ -131,7 +131,7 @@ def inject_hyperparams(
     }
     return InjectHyperparamsState(
       count=jnp.zeros((), jnp.int32),
-      inner_state=_init_inner(factory, values, params),
+      inner_state=_init_inner(caller, factory, values, params),
       hyperparams=values,
       spec=own_spec,
     )
@@ -152,7 +152,7 @@ def inject_hyperparams(
         value = entry(state.count)
       values[name] = jnp.asarray(value, hyperparam_dtype)
     updates, inner_state = _update_inner(
-      factory, values, updates, state.inner_state, params, extra_args
+      caller, factory, values, updates, state.inner_state, params, extra_args
     )
     return updates, state.replace(
       count=optax.safe_increment(state.count),
@@ -227,7 +227,7 @@ def inject_stateful_hyperparams(
     }
     return InjectStatefulHyperparamsState(
       count=jnp.zeros((), jnp.int32),
-      inner_state=_init_inner(factory, values, params),
+      inner_state=_init_inner(caller, factory, values, params),
       hyperparams_states=ScheduleStates.pack(plain | states),
       hyperparams=values,
       overrides=jnp.full(len(values), jnp.nan, hyperparam_dtype),
@@ -251,7 +251,7 @@ def inject_stateful_hyperparams(
       override = state.overrides[i]
       values[name] = jnp.where(jnp.isnan(override), value, override)
     updates, inner_state = _update_inner(
-      factory, values, updates, state.inner_state, params, extra_args
+      caller, factory, values, updates, state.inner_state, params, extra_args
     )
     return updates, state.replace(
       count=optax.safe_increment(state.count),
@@ -319,16 +319,13 @@ def _closure(
 
 
 def _init_inner(
-  factory: Factory, values: Mapping[str, Any], params: Any
+  caller: str, factory: Factory, values: Mapping[str, Any], params: Any
 ) -> Any:
-  state = factory(values).init(params)
-  plain = jax.eval_shape(
-    lambda values: factory(values).init(params), _python_numbers(values)
-  )
-  return _with_dtypes_of(state, plain)
+  return _run(caller, factory, values, lambda tx: tx.init(params))
 
 
 def _update_inner(
+  caller: str,
   factory: Factory,
   values: Mapping[str, Any],
   updates: Any,
@@ -336,17 +333,59 @@ def _update_inner(
   params: Any,
   extra_args: Mapping[str, Any],
 ) -> tuple[Any, Any]:
-  """One update with these values, in the dtypes of an update without injection.
-
-  A float32 hyperparameter would turn bfloat16 moments into float32 ones, which
-  a Python number in its place does not.
-  """
-  result = factory(values).update(updates, state, params, **extra_args)
-  plain = jax.eval_shape(
-    lambda values: factory(values).update(updates, state, params, **extra_args),
-    _python_numbers(values),
+  return _run(
+    caller,
+    factory,
+    values,
+    lambda tx: tx.update(updates, state, params, **extra_args),
   )
+
+
+def _run(
+  caller: str,
+  factory: Factory,
+  values: Mapping[str, Any],
+  method: Callable[[optax.GradientTransformationExtraArgs], Any],
+) -> Any:
+  """A method of the transformation with these values of its hyperparameters.
+
+  In the dtypes of the transformation without injection: a float32
+  hyperparameter would turn bfloat16 moments into float32 ones, which a Python
+  number in its place does not.
+  """
+  try:
+    result = method(factory(values))
+    plain = jax.eval_shape(
+      lambda values: method(factory(values)), _python_numbers(values)
+    )
+  except jax.errors.ConcretizationTypeError as error:
+    names = ', '.join(_branched_on(factory, values, method) or values)
+    raise TypeError(
+      f'{caller}: {names} of {factory.name} cannot be a hyperparameter: the '
+      'function branches on its value when it is called, and an injected value '
+      f'is an array. Pass it as a constant: static_args={names!r}.'
+    ) from error
   return _with_dtypes_of(result, plain)
+
+
+def _branched_on(
+  factory: Factory, values: Mapping[str, Any], method: Callable[..., Any]
+) -> list[str]:
+  """The hyperparameters whose values must be known while tracing."""
+
+  def alone(name: str) -> Callable[[Any], Any]:
+    numbers = _python_numbers(values)
+    return lambda value: method(factory({**numbers, name: value}))
+
+  names = []
+  for name in values:
+    try:
+      jax.eval_shape(alone(name), 0.5)
+    except jax.errors.ConcretizationTypeError:
+      names.append(name)
+    except Exception:
+      pass  # The values of the others are no good: nothing is learnt.
+  return names
 
 
 def _python_numbers(values: Mapping[str, Any]) -> dict[str, float]:

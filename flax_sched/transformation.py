@@ -28,6 +28,12 @@ from flax_sched.stateful import is_stateful
 # A type that numbers have, in annotations that are strings.
 _NUMERIC = re.compile(r'float|Scalar|Numeric|ArrayLike|Schedule')
 
+# A name for a number of things, or for a source of randomness, whatever its
+# annotation says.
+_WHOLE = re.compile(
+  r'(steps|period|interval|gap|rank|memory_size)$|^num_|^(key|seed)$'
+)
+
 
 class Factory:
   """Builds a transformation from values of its hyperparameters.
@@ -81,6 +87,7 @@ class Factory:
       if scales or (
         name not in static and _is_hyperparam(parameters.get(name), value)
       ):
+        _check_schedulable(caller, self.name, parameters.get(name), value)
         self.hyperparams[name] = value
       else:
         self._constants[name] = value
@@ -155,6 +162,27 @@ def _check_names(
       )
 
 
+def _check_schedulable(
+  caller: str, factory: str, p: inspect.Parameter | None, value: Any
+) -> None:
+  """Refuses a schedule for what is not a number that may change."""
+  if p is None or not callable(value):
+    return
+  numeric, integer = _annotated(p)
+  if isinstance(p.default, bool):
+    kind = 'a switch'
+  elif _WHOLE.search(p.name) or (
+    not numeric and (type(p.default) is int or integer)
+  ):
+    kind = 'a whole number, such as a size or a count'
+  else:
+    return
+  raise TypeError(
+    f'{caller}: {p.name} of {factory} is {kind}, and cannot follow a schedule, '
+    f'got {value!r}. Pass a constant.'
+  )
+
+
 def _is_hyperparam(p: inspect.Parameter | None, value: Any) -> bool:
   """Whether an argument is a hyperparameter, rather than passed through."""
   if isinstance(value, Schedule) or is_stateful(value):
@@ -163,6 +191,8 @@ def _is_hyperparam(p: inspect.Parameter | None, value: Any) -> bool:
     return False
   default = None if p is None else p.default
   numeric, integer = _annotated(p)
+  if p is not None and not callable(value) and _WHOLE.search(p.name):
+    return False
   if isinstance(value, (int, np.integer)):  # perhaps a size
     return type(default) is not int and (numeric or not integer)
   if twofloat.is_host(value) or isinstance(value, jax.Array):
