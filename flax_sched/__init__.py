@@ -21,6 +21,9 @@ from flax_sched.inject import inject_hyperparams
 from flax_sched.inject import inject_stateful_hyperparams
 from flax_sched.inject import InjectHyperparamsState
 from flax_sched.inject import InjectStatefulHyperparamsState
+from flax_sched.migrate import from_optax_state
+from flax_sched.reactive import apply_gradients
+from flax_sched.reactive import reduce_on_plateau
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Schedule
 from flax_sched.stateful import WrappedSchedule
@@ -32,11 +35,13 @@ __all__ = [
   'InjectStatefulHyperparamsState',
   'Schedule',
   'WrappedSchedule',
+  'apply_gradients',
   'as_schedule',
   'constant_schedule',
   'cosine_decay_schedule',
   'cosine_onecycle_schedule',
   'exponential_decay',
+  'from_optax_state',
   'hyperparams',
   'inject_hyperparams',
   'inject_stateful_hyperparams',
@@ -46,6 +51,7 @@ __all__ = [
   'piecewise_constant_schedule',
   'piecewise_interpolate_schedule',
   'polynomial_schedule',
+  'reduce_on_plateau',
   'set_hyperparams',
   'set_schedules',
   'sgdr_schedule',

@@ -294,6 +294,25 @@ def describe(schedule: Schedule, *, strict: bool = False) -> Any:
     return CLOSURE
 
 
+def schedules(
+  state: InjectHyperparamsState | InjectStatefulHyperparamsState,
+) -> dict[str, Schedule]:
+  """The plain schedules that a state follows, by name.
+
+  Those that only the transformation knows, and stateful ones, are left out.
+  """
+  if isinstance(state, InjectStatefulHyperparamsState):
+    states = state.hyperparams_states
+    return {name: states[name] for name, _ in states.layout}
+  return {
+    name: Constant(constant=state.hyperparams[name])
+    if entry == CONSTANT
+    else entry
+    for name, entry in _parse(state.spec).items()
+    if entry != CLOSURE
+  }
+
+
 @functools.lru_cache(maxsize=128)
 def _parse(spec: str) -> Mapping[str, Any]:
   return {

@@ -245,7 +245,7 @@ def test_sizes_and_switches_follow_no_schedule(factory, argument, kind):
     (optax.adamw, {'mask': lambda params: {'w': True, 'b': False}}),
     (optax.adam, {'mu_dtype': jnp.bfloat16}),
     (optax.adam, {'mu_dtype': 'bfloat16'}),
-    (optax.contrib.muon, {'ns_steps': 3, 'preconditioning': 'schatten'}),
+    (optax.contrib.muon, {'ns_steps': 3, 'adaptive': True}),
     (optax.contrib.schedule_free_adamw, {'warmup_steps': 2}),
     (optax.contrib.prodigy, {'betas': (0.8, 0.99)}),
     (optax.noisy_sgd, {'key': 1}),

@@ -1,0 +1,188 @@
+"""Runs with plain Optax that go on here."""
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+import pytest
+
+import flax_sched as fs
+
+PARAMS = {'w': jnp.linspace(-1.0, 1.0, 6), 'b': jnp.zeros(2)}
+OLD = optax.warmup_cosine_decay_schedule(0.0, 0.1, 5, 20, 0.01)
+NEW = fs.warmup_cosine_decay_schedule(0.0, 0.1, 5, 15, 0.01)
+
+
+def _grads(params):
+  return jax.tree.map(lambda x: x + 0.1, params)
+
+
+def _run(tx, state, params, steps):
+  updates = None
+  for _ in range(steps):
+    updates, state = tx.update(_grads(params), state, params)
+    params = optax.apply_updates(params, updates)
+  return updates, state, params
+
+
+def _injected(**hyperparams):
+  return lambda inject: inject(optax.adamw, **hyperparams)
+
+
+# The old optimizer, and the new one of either injection.
+PAIRS = {
+  'injected': (
+    optax.inject_hyperparams(optax.adamw)(learning_rate=OLD, weight_decay=0.1),
+    _injected(learning_rate=NEW, weight_decay=0.1),
+  ),
+  'scheduled': (
+    optax.adamw(OLD, weight_decay=0.1),
+    _injected(learning_rate=NEW, weight_decay=0.1),
+  ),
+  'constant': (optax.adamw(0.1), _injected(learning_rate=0.1)),
+  'more scheduled now': (
+    optax.adamw(OLD, b2=0.99),
+    _injected(learning_rate=NEW, b2=fs.constant_schedule(0.99)),
+  ),
+  'in a chain': (
+    optax.chain(
+      optax.clip_by_global_norm(1.0), optax.adamw(OLD), optax.scale(0.5)
+    ),
+    lambda inject: optax.chain(
+      optax.clip_by_global_norm(1.0),
+      inject(optax.adamw, learning_rate=NEW),
+      optax.scale(0.5),
+    ),
+  ),
+  'named, masked, in steps': (
+    optax.MultiSteps(
+      optax.named_chain(
+        ('clip', optax.clip(1.0)),
+        ('adam', optax.masked(optax.adam(OLD), {'w': True, 'b': False})),
+      ),
+      2,
+    ).gradient_transformation(),
+    lambda inject: optax.MultiSteps(
+      optax.named_chain(
+        ('clip', optax.clip(1.0)),
+        (
+          'adam',
+          optax.masked(
+            inject(optax.adam, learning_rate=NEW), {'w': True, 'b': False}
+          ),
+        ),
+      ),
+      2,
+    ).gradient_transformation(),
+  ),
+  'momentum': (
+    optax.sgd(OLD, momentum=0.9),
+    lambda inject: inject(optax.sgd, learning_rate=NEW, momentum=0.9),
+  ),
+}
+
+
+@pytest.mark.parametrize('pair', PAIRS)
+@pytest.mark.parametrize(
+  'inject', [fs.inject_hyperparams, fs.inject_stateful_hyperparams]
+)
+def test_a_run_goes_on(pair, inject, tmp_path):
+  """From a checkpoint that plain Optax's run has written half-way."""
+  old_tx, new_tx = PAIRS[pair][0], PAIRS[pair][1](inject)
+  _, old, params = _run(old_tx, old_tx.init(PARAMS), PARAMS, 8)
+  with ocp.StandardCheckpointer() as checkpointer:
+    checkpointer.save(tmp_path / 'state', old)
+  with ocp.StandardCheckpointer() as checkpointer:
+    target = jax.eval_shape(old_tx.init, PARAMS)
+    restored = checkpointer.restore(tmp_path / 'state', target)
+
+  new = fs.from_optax_state(new_tx, restored, params=PARAMS)
+  like = new_tx.init(PARAMS)
+  assert jax.tree.structure(new) == jax.tree.structure(like)
+  for a, b in zip(jax.tree.leaves(new), jax.tree.leaves(like), strict=True):
+    assert (a.shape, a.dtype) == (b.shape, b.dtype)
+  count = {'named, masked, in steps': 4}.get(pair, 8)
+  np.testing.assert_allclose(
+    fs.hyperparams(new)['learning_rate'],
+    fs.hyperparams(_run(new_tx, like, PARAMS, 8)[1])['learning_rate'],
+    rtol=1e-6,
+  )
+  moments = {
+    name: optax.tree.get_all_with_path(old, name) for name in ('mu', 'trace')
+  }
+  for name, found in moments.items():
+    for (_, a), (_, b) in zip(
+      found, optax.tree.get_all_with_path(new, name), strict=True
+    ):
+      jax.tree.map(np.testing.assert_array_equal, a, b)
+
+  expected, old, _ = _run(old_tx, old, params, 6)
+  got, new, _ = _run(new_tx, new, params, 6)
+  for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+  counts = {
+    int(leaf)
+    for path, leaf in jax.tree.leaves_with_path(new)
+    if getattr(path[-1], 'name', None) == 'count'
+  }
+  assert counts == {14 if count == 8 else 7}
+
+
+def test_without_parameters():
+  """Their names matter only to what looks at them."""
+  old_tx, new_tx = PAIRS['in a chain']
+  _, old, _ = _run(old_tx, old_tx.init(PARAMS), PARAMS, 3)
+  tx = new_tx(fs.inject_hyperparams)
+  new = fs.from_optax_state(tx, old)
+  assert jax.tree.structure(new) == jax.tree.structure(tx.init(PARAMS))
+
+
+@pytest.mark.parametrize(
+  'inject', [fs.inject_hyperparams, fs.inject_stateful_hyperparams]
+)
+def test_a_constant_has_the_old_states_value(inject):
+  """Somebody may have assigned it half-way."""
+  old_tx = optax.inject_hyperparams(optax.adam)(learning_rate=0.1)
+  old = old_tx.init(PARAMS)
+  old.hyperparams['learning_rate'] = jnp.asarray(0.025)
+  tx = inject(optax.adam, learning_rate=0.1)
+  new = fs.from_optax_state(tx, old)
+  for _ in range(2):
+    assert fs.hyperparams(new)['learning_rate'] == np.float32(0.025)
+    _, new = tx.update(PARAMS, new, PARAMS)
+
+
+def test_no_count():
+  """Plain SGD has none: it must be given."""
+  old = optax.sgd(0.1).init(PARAMS)
+  tx = fs.inject_hyperparams(optax.sgd, learning_rate=NEW)
+  with pytest.raises(ValueError, match='no count of updates'):
+    fs.from_optax_state(tx, old)
+  new = fs.from_optax_state(tx, old, count=7)
+  assert new.count == 7
+  assert fs.hyperparams(new)['learning_rate'] == NEW(6)
+
+
+@pytest.mark.parametrize(
+  ('old_tx', 'parts'),
+  [
+    (optax.sgd(OLD), ('2 states', '3 states')),
+    (
+      optax.chain(
+        optax.scale_by_rss(),
+        optax.add_decayed_weights(0.1),
+        optax.scale_by_learning_rate(OLD),
+      ),
+      ('/0 is', 'ScaleByRssState', 'ScaleByAdamState'),
+    ),
+    (optax.identity(), ('EmptyState', 'tuple')),
+  ],
+)
+def test_another_optimizer(old_tx, parts):
+  """What differs is named, and nothing is guessed."""
+  tx = fs.inject_hyperparams(optax.adamw, learning_rate=NEW)
+  with pytest.raises(ValueError, match='from_optax_state: ') as caught:
+    fs.from_optax_state(tx, old_tx.init(PARAMS))
+  for part in parts:
+    assert part in str(caught.value)
