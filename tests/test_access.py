@@ -34,6 +34,12 @@ WRAPPERS = {
   'partition': lambda tx: optax.partition(
     {'encoder': tx, 'head': optax.sgd(0.1)}, _label
   ),
+  'partly frozen': lambda tx: optax.chain(
+    tx, optax.freeze({'encoder': False, 'head': True})
+  ),
+  'conditionally_transform': lambda tx: optax.conditionally_transform(
+    tx, lambda step: step >= 0
+  ),
 }
 
 
@@ -54,6 +60,78 @@ def test_finds_and_sets_through_wrappers(wrap, inject):
   for _ in range(2):
     _, state = tx.update(PARAMS, state, PARAMS)
     assert fs.hyperparams(state)['learning_rate'] == 0.25
+
+
+@pytest.mark.parametrize(
+  'inject', [fs.inject_hyperparams, fs.inject_stateful_hyperparams]
+)
+def test_lookahead(inject):
+  """Its state is that of the fast optimizer."""
+  tx = optax.lookahead(_sgd(inject), sync_period=2, slow_step_size=0.5)
+  params = optax.LookaheadParams.init_synced(PARAMS)
+  state = tx.init(params)
+  for n in range(4):
+    updates, state = tx.update(PARAMS, state, params)
+    params = optax.apply_updates(params, updates)
+    assert fs.hyperparams(state) == {'learning_rate': LR(n)}
+  state = fs.set_hyperparams(state, learning_rate=0.25)
+  _, state = tx.update(PARAMS, state, params)
+  assert fs.hyperparams(state) == {'learning_rate': 0.25}
+
+
+@pytest.mark.parametrize(
+  'inject', [fs.inject_hyperparams, fs.inject_stateful_hyperparams]
+)
+def test_counts_are_the_optimizers_own(inject):
+  """An update that the wrapper holds back or skips does not count."""
+  tx = optax.MultiSteps(_sgd(inject), 3).gradient_transformation()
+  state = tx.init(PARAMS)
+  for n in range(9):
+    assert fs.hyperparams(state)['learning_rate'] == LR(max(n // 3 - 1, 0))
+    _, state = tx.update(PARAMS, state, PARAMS)
+
+  tx = optax.apply_if_finite(_sgd(inject), 5)
+  state = tx.init(PARAMS)
+  nan = jax.tree.map(lambda x: x * jnp.nan, PARAMS)
+  for grads in (PARAMS, nan, nan, PARAMS):
+    _, state = tx.update(grads, state, PARAMS)
+  assert fs.hyperparams(state)['learning_rate'] == LR(1)
+  assert state.inner_state.count == 2
+
+
+@pytest.mark.parametrize(
+  'inject', [fs.inject_hyperparams, fs.inject_stateful_hyperparams]
+)
+def test_the_right_one_is_set(inject):
+  """By its label: the other optimizer goes on."""
+  tx = optax.multi_transform(
+    {'encoder': _sgd(inject), 'head': _sgd(inject)}, _label
+  )
+  state = tx.init(PARAMS)
+  state = fs.set_hyperparams(state, **{'head/learning_rate': 0.25})
+  updates, state = tx.update(PARAMS, state, PARAMS)
+  np.testing.assert_array_equal(updates['encoder'], -PARAMS['encoder'])
+  np.testing.assert_array_equal(updates['head'], -0.25 * PARAMS['head'])
+
+
+@pytest.mark.parametrize(
+  'inject', [fs.inject_hyperparams, fs.inject_stateful_hyperparams]
+)
+def test_optax_tree_functions(inject):
+  """`optax.tree` reads, sets and maps our states as its own."""
+  tx = inject(optax.adam, learning_rate=LR, b1=0.5)
+  _, state = tx.update(PARAMS, tx.init(PARAMS), PARAMS)
+  assert optax.tree.get(state, 'learning_rate') == LR(0)
+  changed = optax.tree.set(state, b1=jnp.float32(0.25))
+  assert changed.hyperparams['b1'] == 0.25
+  mapped = optax.tree.map_params(tx, lambda x: 2 * x, state)
+  for name in ('mu', 'nu'):
+    doubled, once = optax.tree.get(mapped, name), optax.tree.get(state, name)
+    jax.tree.map(
+      lambda a, b: np.testing.assert_array_equal(a, 2 * b), doubled, once
+    )
+  assert fs.hyperparams(mapped) == fs.hyperparams(state)
+  assert mapped.count == state.count
 
 
 def test_names_that_clash_get_labels():

@@ -7,9 +7,11 @@ import jax
 from jax import numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 import pytest
 
 import flax_sched as fs
+import zoo
 
 PARAMS = {'w': jnp.linspace(-1.0, 1.0, 6).reshape(2, 3), 'b': jnp.ones(3)}
 GRADS = jax.tree.map(jnp.cos, PARAMS)
@@ -120,6 +122,72 @@ def test_dtypes_are_those_without_injection(inject, dtype):
     jax.tree.leaves(state.inner_state), jax.tree.leaves(inner), strict=True
   ):
     assert a.dtype == b.dtype
+
+
+OPTIMIZERS = {
+  'adamw': lambda make, **kw: make(optax.adamw, b2=0.999, **kw),
+  'adamw_bfloat16_moments': lambda make, **kw: make(
+    optax.adamw, mu_dtype=jnp.bfloat16, weight_decay=0.1, **kw
+  ),
+  'momentum': lambda make, **kw: make(optax.sgd, momentum=0.9, **kw),
+  'adafactor': lambda make, **kw: make(optax.adafactor, **kw),
+  'lion': lambda make, **kw: make(optax.lion, b1=0.9, **kw),
+  'schedule_free': lambda make, **kw: make(
+    optax.contrib.schedule_free_adamw, b2=0.99, **kw
+  ),
+}
+
+
+@BOTH
+@pytest.mark.parametrize('name', OPTIMIZERS)
+@pytest.mark.parametrize(
+  'dtypes',
+  [
+    {'w': jnp.bfloat16, 'b': jnp.bfloat16},
+    {'w': jnp.float16, 'b': jnp.float16},
+    {'w': jnp.float64, 'b': jnp.float64},
+    {'w': jnp.bfloat16, 'b': jnp.float32},
+    {'w': jnp.float64, 'b': jnp.bfloat16},
+  ],
+  ids=lambda dtypes: '_'.join(np.dtype(d).name for d in dtypes.values()),
+)
+def test_every_precision(inject, name, dtypes):
+  """Mixed ones too: types as without injection, after init and updates."""
+  with zoo.enable_x64(jnp.float64 in dtypes.values()):
+    params = {
+      key: jnp.linspace(0.1, 1.0, 6).reshape(2, 3).astype(dtype)
+      for key, dtype in dtypes.items()
+    }
+    injected = OPTIMIZERS[name](inject, learning_rate=LR)
+    plain = OPTIMIZERS[name](lambda f, **kw: f(**kw), learning_rate=0.1)
+    types = functools.partial(
+      jax.tree.map, lambda x: (x.dtype, x.weak_type, x.shape)
+    )
+    state, inner = injected.init(params), plain.init(params)
+    for _ in range(3):
+      updates, state = injected.update(params, state, params)
+      expected, inner = plain.update(params, inner, params)
+      assert types(updates) == types(expected)
+      for a, b in zip(
+        jax.tree.leaves(state.inner_state), jax.tree.leaves(inner), strict=True
+      ):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+    for value in state.hyperparams.values():
+      assert value.dtype == jnp.float32
+
+
+@BOTH
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_one_that_is_not_scheduled_is_not_touched(inject, name):
+  """With everything left to the factory: the same bits, the same state."""
+  tx = OPTIMIZERS[name](
+    lambda f, **kw: inject(f, static_args=tuple(kw), **kw), learning_rate=0.1
+  )
+  got, state = _run(tx, 5)
+  plain = OPTIMIZERS[name](lambda f, **kw: f(**kw), learning_rate=0.1)
+  expected, inner = _run(plain, 5)
+  _assert_equal(got, expected)
+  _assert_equal(state.inner_state, inner)
 
 
 @BOTH

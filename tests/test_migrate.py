@@ -94,7 +94,7 @@ def test_a_run_goes_on(pair, inject, tmp_path):
   with ocp.StandardCheckpointer() as checkpointer:
     checkpointer.save(tmp_path / 'state', old)
   with ocp.StandardCheckpointer() as checkpointer:
-    target = jax.eval_shape(old_tx.init, PARAMS)
+    target = old_tx.init(PARAMS)
     restored = checkpointer.restore(tmp_path / 'state', target)
 
   new = fs.from_optax_state(new_tx, restored, params=PARAMS)

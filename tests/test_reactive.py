@@ -190,7 +190,7 @@ def test_resume_is_exact(tmp_path):
   with ocp.StandardCheckpointer() as checkpointer:
     checkpointer.save(tmp_path / 'state', state)
   with ocp.StandardCheckpointer() as checkpointer:
-    target = jax.eval_shape(tx.init, PARAMS)
+    target = tx.init(PARAMS)
     restored = checkpointer.restore(tmp_path / 'state', target)
   for loss in losses[21:]:
     state, restored = step(state, loss), step(restored, loss)
