@@ -78,7 +78,8 @@ def inject_hyperparams(
 ) -> optax.GradientTransformationExtraArgs:
   """A transformation whose hyperparameters follow schedules.
 
-  At update n (from 0), each hyperparameter has the value schedule(n). The
+  At update n (from 0), each hyperparameter has the value schedule(n); an update
+  that a wrapper such as `optax.MultiSteps` holds back does not count. The
   schedules are constants of the compiled program, as fast as they can be; to
   change their numbers without recompiling, see `inject_stateful_hyperparams`.
 
