@@ -16,6 +16,7 @@ from flax_sched import arguments
 from flax_sched import inject
 from flax_sched.inject import InjectHyperparamsState
 from flax_sched.inject import InjectStatefulHyperparamsState
+from flax_sched.inject import is_injected
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Constant
 from flax_sched.stateful import ScheduleStates
@@ -169,20 +170,16 @@ def set_schedules(state: _T, **schedules: Any) -> _T:
 # Finding injected states.
 
 
-def _is_injected(x: Any) -> bool:
-  return isinstance(x, InjectHyperparamsState | InjectStatefulHyperparamsState)
-
-
 def _map_injected(
   f: Callable[[tuple[Any, ...], _State], _State],
   tree: Any,
   path: tuple[Any, ...] = (),
 ) -> Any:
   """Applies f(path, state) to each injected state, outer ones first."""
-  found, treedef = jax.tree_util.tree_flatten_with_path(tree, _is_injected)
+  found, treedef = jax.tree_util.tree_flatten_with_path(tree, is_injected)
   leaves = []
   for way, leaf in found:
-    if _is_injected(leaf):
+    if is_injected(leaf):
       leaf = f(path + way, leaf)
       inner = _map_injected(f, leaf.inner_state, path + way)
       leaf = leaf.replace(inner_state=inner)
@@ -196,12 +193,10 @@ def _injected(caller: str, x: Any) -> list[tuple[tuple[Any, ...], _State]]:
 
   def search(tree: Any, path: tuple[Any, ...]) -> None:
     # Without the paths first: it is run at every step that is logged.
-    if not any(
-      map(_is_injected, jax.tree_util.tree_leaves(tree, _is_injected))
-    ):
+    if not any(map(is_injected, jax.tree_util.tree_leaves(tree, is_injected))):
       return
-    for way, leaf in jax.tree_util.tree_leaves_with_path(tree, _is_injected):
-      if _is_injected(leaf):
+    for way, leaf in jax.tree_util.tree_leaves_with_path(tree, is_injected):
+      if is_injected(leaf):
         found.append((path + way, leaf))
         search(leaf.inner_state, path + way)
 

@@ -295,6 +295,11 @@ def describe(schedule: Schedule, *, strict: bool = False) -> Any:
     return CLOSURE
 
 
+def is_injected(x: Any) -> bool:
+  """Whether `x` is a state of one of the two wrappers."""
+  return isinstance(x, InjectHyperparamsState | InjectStatefulHyperparamsState)
+
+
 def schedules(
   state: InjectHyperparamsState | InjectStatefulHyperparamsState,
 ) -> dict[str, Schedule]:

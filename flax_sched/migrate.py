@@ -12,8 +12,7 @@ import optax
 
 from flax_sched import access
 from flax_sched import inject
-from flax_sched.inject import InjectHyperparamsState
-from flax_sched.inject import InjectStatefulHyperparamsState
+from flax_sched.inject import is_injected
 from flax_sched.schedule import Constant
 
 _CALLER = 'from_optax_state'
@@ -74,7 +73,7 @@ def _convert(new: Any, old: Any, counts: list[Any], path: str) -> Any:
     counts: known counts of updates. Those of schedules are added.
     path: the way to the two, for messages.
   """
-  if _is_injected(new):
+  if is_injected(new):
     return _convert_injected(new, old, counts, path)
   if isinstance(old, optax.ScaleByScheduleState) and isinstance(
     new, optax.EmptyState
@@ -86,7 +85,7 @@ def _convert(new: Any, old: Any, counts: list[Any], path: str) -> Any:
   if type(new) is not type(old):
     raise _mismatch(type(new).__name__, type(old).__name__, path)
   plain = isinstance(new, dict | list) or type(new) is tuple
-  if not plain and not _holds(new, _is_injected) and not _holds(old, _is_count):
+  if not plain and not _holds(new, is_injected) and not _holds(old, _is_count):
     return old
   return _rebuild(new, old, counts, path)
 
@@ -112,10 +111,6 @@ def _children(node: Any) -> dict[Any, Any]:
   return dict(
     zip(getattr(node, '_fields', range(len(node))), node, strict=True)
   )
-
-
-def _is_injected(x: Any) -> bool:
-  return isinstance(x, InjectHyperparamsState | InjectStatefulHyperparamsState)
 
 
 def _is_count(x: Any) -> bool:
@@ -147,7 +142,9 @@ def _convert_injected(new: Any, old: Any, counts: list[Any], path: str) -> Any:
       f'{_CALLER}: {path or "the state"} holds no count of updates. Pass '
       'count=..., such as the step of its TrainState.'
     )
-  return _with_values(new.replace(count=counts[0], inner_state=inner), values)
+  # A copy: a donated state may not hold one buffer twice.
+  count = jnp.array(counts[0], copy=True)
+  return _with_values(new.replace(count=count, inner_state=inner), values)
 
 
 def _counts(state: Any) -> list[Any]:

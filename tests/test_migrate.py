@@ -129,6 +129,18 @@ def test_a_run_goes_on(pair, inject, tmp_path):
   assert counts == {14 if count == 8 else 7}
 
 
+@pytest.mark.parametrize('pair', PAIRS)
+def test_the_state_can_be_donated(pair):
+  """It holds no buffer twice."""
+  old_tx, new_tx = PAIRS[pair][0], PAIRS[pair][1](fs.inject_hyperparams)
+  _, old, params = _run(old_tx, old_tx.init(PARAMS), PARAMS, 3)
+  step = jax.jit(
+    lambda state: new_tx.update(PARAMS, state, PARAMS)[1], donate_argnums=0
+  )
+  state = step(fs.from_optax_state(new_tx, old, params=params))
+  jax.block_until_ready(step(state))
+
+
 def test_without_parameters():
   """Their names matter only to what looks at them."""
   old_tx, new_tx = PAIRS['in a chain']
