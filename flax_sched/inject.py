@@ -231,7 +231,8 @@ def inject_stateful_hyperparams(
       inner_state=_init_inner(caller, factory, values, params),
       hyperparams_states=ScheduleStates.pack(plain | states),
       hyperparams=values,
-      overrides=jnp.full(len(values), jnp.nan, hyperparam_dtype),
+      # Not empty, since Orbax saves no empty arrays.
+      overrides=jnp.full(len(values) or 1, jnp.nan, hyperparam_dtype),
     )
 
   def update(

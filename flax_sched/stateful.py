@@ -122,7 +122,8 @@ class ScheduleStates(struct.PyTreeNode, Mapping[str, Any]):
     }
     flat: dict[str, list[Any]] = {}
     for leaf in jax.tree_util.tree_leaves(list(schedules.values())):
-      flat.setdefault(leaf.dtype.name, []).append(leaf.reshape(-1))
+      if leaf.size:  # Orbax refuses empty arrays
+        flat.setdefault(leaf.dtype.name, []).append(leaf.reshape(-1))
     names = tuple(name for name in states if name not in schedules)
     return cls(
       parameters={dtype: _concatenate(parts) for dtype, parts in flat.items()},
@@ -146,6 +147,8 @@ class ScheduleStates(struct.PyTreeNode, Mapping[str, Any]):
 
     def take(shape: jax.ShapeDtypeStruct) -> Any:
       dtype, size = shape.dtype.name, math.prod(shape.shape)
+      if not size:
+        return jnp.zeros(shape.shape, shape.dtype)
       first = start.get(dtype, 0)
       start[dtype] = first + size
       part = self.parameters[dtype][..., first : first + size]

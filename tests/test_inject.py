@@ -8,6 +8,7 @@ from jax import numpy as jnp
 import numpy as np
 import optax
 import optax.contrib
+import orbax.checkpoint as ocp
 import pytest
 
 import flax_sched as fs
@@ -284,6 +285,31 @@ def test_stateful_parameters_ride_in_the_state():
   with_lr = fs.set_schedules(other.init(PARAMS), learning_rate=LR)
   got, _ = _run(other, 3, state=with_lr)
   expected, _ = _run(tx, 3)
+  _assert_equal(got, expected)
+
+
+@BOTH
+@pytest.mark.parametrize(
+  'hyperparams',
+  [
+    {'learning_rate': fs.piecewise_constant_schedule({10: 0.5})},
+    {'learning_rate': fs.join_schedules([LR], []), 'momentum': 0.5},
+    {'learning_rate': 0.5},
+    {'learning_rate': optax.constant_schedule(0.5)},
+    {'learning_rate': 0.5, 'static_args': 'learning_rate'},
+  ],
+  ids=['no boundary', 'one part', 'constant', 'function', 'none'],
+)
+def test_every_state_can_be_saved(inject, hyperparams, tmp_path):
+  """Orbax refuses empty arrays, of which a schedule may hold some."""
+  tx = inject(optax.sgd, **hyperparams)
+  _, state = tx.update(GRADS, tx.init(PARAMS), PARAMS)
+  with ocp.StandardCheckpointer() as checkpointer:
+    checkpointer.save(tmp_path / 'state', state)
+  with ocp.StandardCheckpointer() as checkpointer:
+    restored = checkpointer.restore(tmp_path / 'state', tx.init(PARAMS))
+  _assert_equal(state, restored)
+  got, expected = (tx.update(GRADS, s, PARAMS) for s in (restored, state))
   _assert_equal(got, expected)
 
 
