@@ -33,6 +33,7 @@ ORDER = [
   'tensorboard',
   'metrics',
   'plot',
+  'optax_compat',
   '__init__',
 ]
 
