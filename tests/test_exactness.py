@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import jax
 from jax import numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import flax_sched as fs
@@ -60,18 +61,18 @@ def test_every_schedule_is_exact(entry):
     _check(entry.schedule, entry.exact, counts, crosses)
 
 
-@pytest.mark.parametrize(
-  'name',
-  [
-    'linear_to_zero',
-    'cosine_all',
-    'exponential_half_lives',
-    'warmup_cosine',
-    'polynomial_rising',
-    'piecewise_linear_long',
-    'sgdr',
-  ],
-)
+NAMES = [
+  'linear_to_zero',
+  'cosine_all',
+  'exponential_half_lives',
+  'warmup_cosine',
+  'polynomial_rising',
+  'piecewise_linear_long',
+  'sgdr',
+]
+
+
+@pytest.mark.parametrize('name', NAMES)
 @pytest.mark.parametrize('x64', [False, True])
 def test_constants_of_a_program_are_exact(name, x64):
   """`jax.jit(schedule)`: XLA folds constants, and must not fold exactness."""
@@ -79,6 +80,25 @@ def test_constants_of_a_program_are_exact(name, x64):
   with zoo.enable_x64(x64):
     values = jax.jit(entry.schedule)(entry.counts)
     _assert_exact(entry.schedule, entry.exact, entry.counts, values, 0)
+
+
+@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize(
+  'inject', [fs.inject_hyperparams, fs.inject_stateful_hyperparams]
+)
+def test_injected_values_are_exact(name, inject):
+  """In a training step: from the state's arrays, or as constants."""
+  (entry,) = [entry for entry in zoo.ZOO if entry.name == name]
+  tx = inject(optax.sgd, learning_rate=entry.schedule)
+  state, params = tx.init(jnp.ones(2)), jnp.ones(2)
+
+  @jax.jit
+  def value(count):
+    _, after = tx.update(params, state.replace(count=count), params)
+    return after.hyperparams['learning_rate']
+
+  values = [value(n) for n in entry.counts]
+  _assert_exact(entry.schedule, entry.exact, entry.counts, values, 0)
 
 
 def test_a_horizon_beyond_int32():
