@@ -241,14 +241,18 @@ def inject_stateful_hyperparams(
     params: optax.Params | None = None,
     **extra_args: Any,
   ) -> tuple[optax.Updates, InjectStatefulHyperparamsState]:
-    states = state.hyperparams_states.opaque()
-    values, after = {}, []
+    states, values, after = state.hyperparams_states, {}, []
+    # At once, before they are taken apart: none is a constant to XLA.
+    parameters, count = jax.lax.optimization_barrier(
+      (states.parameters, state.count)
+    )
+    states = states.replace(parameters=parameters)
     for i, name in enumerate(sorted(states)):
       if name in stateful:
         value = stateful[name](states[name], **extra_args)
         after.append(stateful[name].update(states[name], **extra_args))
       else:
-        value = on_device(states[name], state.count, opaque=True)
+        value = on_device(states[name], count, opaque=True)
       value = jnp.asarray(value, hyperparam_dtype)
       override = state.overrides[i]
       values[name] = jnp.where(jnp.isnan(override), value, override)

@@ -135,11 +135,6 @@ class ScheduleStates(struct.PyTreeNode, Mapping[str, Any]):
       stateful=names,
     )
 
-  def opaque(self) -> ScheduleStates:
-    """The same, of whose parameters none is a constant to XLA."""
-    parameters = jax.lax.optimization_barrier(self.parameters)
-    return self.replace(parameters=parameters)
-
   def __getitem__(self, name: str) -> Any:
     if name in self.stateful:
       return self.states[self.stateful.index(name)]

@@ -99,6 +99,10 @@ def test_injected_values_are_exact(name, inject):
 
   values = [value(n) for n in entry.counts]
   _assert_exact(entry.schedule, entry.exact, entry.counts, values, 0)
+  if name in ('linear_to_zero', 'warmup_cosine'):  # the count is a constant too
+    counts = entry.counts[:4]
+    values = [jax.jit(functools.partial(value, n))() for n in counts]
+    _assert_exact(entry.schedule, entry.exact, counts, values, 0)
 
 
 def test_a_horizon_beyond_int32():
