@@ -31,6 +31,10 @@ def from_optax_state(
   state, bit for bit. What was scheduled follows the schedules of `tx`, from the
   old count on; a constant has the value that the old state holds.
 
+  `optax.inject_hyperparams` injects every number of its factory, named or not.
+  Name them here as well for the same arithmetic, such as b2=0.999: as a float32
+  array, 1 - b2 is off by 3e-6, which as a Python constant it is not.
+
   Args:
     tx: the transformation with injected hyperparameters that is to go on. But
       for the injection, it is built as the old one was.

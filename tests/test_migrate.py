@@ -34,7 +34,8 @@ def _injected(**hyperparams):
 PAIRS = {
   'injected': (
     optax.inject_hyperparams(optax.adamw)(learning_rate=OLD, weight_decay=0.1),
-    _injected(learning_rate=NEW, weight_decay=0.1),
+    # Optax has injected b2 as well: in float32, 1 - b2 is off by 3e-6.
+    _injected(learning_rate=NEW, weight_decay=0.1, b1=0.9, b2=0.999),
   ),
   'scheduled': (
     optax.adamw(OLD, weight_decay=0.1),
@@ -120,7 +121,7 @@ def test_a_run_goes_on(pair, inject, tmp_path):
   expected, old, _ = _run(old_tx, old, params, 6)
   got, new, _ = _run(new_tx, new, params, 6)
   for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6 * np.abs(b).max())
   counts = {
     int(leaf)
     for path, leaf in jax.tree.leaves_with_path(new)

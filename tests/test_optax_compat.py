@@ -359,7 +359,7 @@ def _train(module, steps=50):
 def test_a_program_trains_the_same():
   """Injected, with a constant that is assigned in place half-way."""
   (params, state), (expected, their_state) = _train(ours), _train(theirs)
-  np.testing.assert_allclose(params['w'], expected['w'], rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(params['w'], expected['w'], rtol=1e-6, atol=1e-6)
   assert jax.tree.structure(state) == jax.tree.structure(their_state)
   assert state.hyperparams['weight_decay'] == np.float32(0.01)
 
