@@ -9,6 +9,9 @@ schedule itself where the arguments are beyond what the classes here describe (a
 negative decay rate, a tracer as a number of steps, boundaries out of order).
 There, the result is a `Function` of Optax's schedule.
 
+One thing is stricter: a count is an integer. A fraction of one is a TypeError,
+where Optax interpolates.
+
 >>> from flax_sched import optax_compat
 >>> optax_compat.exponential_decay(0.1, transition_steps=10, decay_rate=0.5)
 Exponential(init_value=0.1, decay_rate=0.5, transition_steps=10, ...)

@@ -324,6 +324,14 @@ def test_errors_are_optaxs(name, args):
   assert str(caught.value) == str(expected.value)
 
 
+def test_a_fraction_of_a_step_is_an_error():
+  """A loud one: the count of updates is an integer."""
+  schedule = ours.linear_schedule(0.5, 0.1, 10)
+  for count in (0.5, jnp.float32(0.5)):
+    with pytest.raises(TypeError, match='count must be an integer'):
+      schedule(count)
+
+
 def test_cycles_may_come_from_a_generator():
   """Optax takes any iterable of keyword dicts."""
   cycle = {'init_value': 0.1, 'peak_value': 1.0}
