@@ -58,7 +58,10 @@ class Join(Schedule):
       if all(map(twofloat.is_host, jax.tree_util.tree_leaves(self))):
         result = np.empty(count.shape, np.float64)
         for i in np.unique(index):
-          result[index == i] = self._part(i, count[index == i])
+          part = self._part(i, count[index == i])
+          if not twofloat.is_host(part):  # of a function that uses JAX
+            part = numerics.to_float32(part)
+          result[index == i] = part
         return result
     return self._value_on_device(count, index)
 

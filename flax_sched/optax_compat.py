@@ -37,6 +37,8 @@ from optax.schedules import WrappedSchedule
 
 from flax_sched import arguments
 from flax_sched import functions
+from flax_sched import numerics
+from flax_sched import schedule as schedule_lib
 from flax_sched import twofloat
 from flax_sched.curves import PiecewiseConstant
 from flax_sched.curves import PiecewiseInterpolate
@@ -66,6 +68,23 @@ __all__ = [
   'warmup_exponential_decay_schedule',
 ]
 
+
+class AsGiven(schedule_lib.Schedule):
+  """A constant that comes back as it was given: an integer stays one.
+
+  Attributes:
+    constant: the value.
+  """
+
+  constant: Any
+
+  def value(self, count: Any) -> Any:
+    return numerics.number(self.constant)
+
+  def __call__(self, count: Any) -> Any:
+    return self.constant
+
+
 _Builder = TypeVar('_Builder', bound=Callable[..., Any])
 
 
@@ -94,7 +113,7 @@ def _sign(function: _Builder) -> _Builder:
 @_as_in_optax
 def constant_schedule(value: Any) -> Any:
   """As `optax.constant_schedule`."""
-  return functions.constant_schedule(value)
+  return AsGiven(constant=value)
 
 
 @_as_in_optax
@@ -106,7 +125,7 @@ def linear_schedule(
 ) -> Any:
   """As `optax.linear_schedule`: constant for a non-positive transition."""
   if transition_steps <= 0:
-    return functions.constant_schedule(init_value)
+    return AsGiven(constant=init_value)
   begin = max(transition_begin, 0)
   return functions.linear_schedule(
     init_value, end_value, transition_steps, begin
@@ -123,7 +142,7 @@ def polynomial_schedule(
 ) -> Any:
   """As `optax.polynomial_schedule`: constant for a non-positive transition."""
   if transition_steps <= 0:
-    return functions.constant_schedule(init_value)
+    return AsGiven(constant=init_value)
   begin = max(transition_begin, 0)
   return functions.polynomial_schedule(
     init_value, end_value, power, transition_steps, begin
@@ -141,7 +160,7 @@ def exponential_decay(
 ) -> Any:
   """As `optax.exponential_decay`: constant for no transition or rate."""
   if (transition_steps is not None and transition_steps <= 0) or not decay_rate:
-    return functions.constant_schedule(init_value)
+    return AsGiven(constant=init_value)
   begin = max(transition_begin, 0)
   return functions.exponential_decay(
     init_value, decay_rate, transition_steps, begin, staircase, end_value
@@ -319,7 +338,7 @@ def _interpolate(
 ) -> Any:
   boundaries, scales = _running_products(name, mapping)
   if not boundaries.size:
-    return functions.constant_schedule(init_value)
+    return AsGiven(constant=init_value)
   if boundaries[0] == 0:
     raise ValueError(f'{name}: two knots at 0.')
   return PiecewiseInterpolate(

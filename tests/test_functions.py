@@ -482,3 +482,14 @@ def test_what_is_accepted_too():
   by_string = fs.piecewise_constant_schedule({'500': 1.0, '1000': 0.5})
   assert by_string == fs.piecewise_constant_schedule({1000: 0.5, 500: 1.0})
   assert fs.warmup_constant_schedule(0.5, 1.0, 0)(0) == 1.0
+
+
+def test_joins_of_functions_take_arrays_of_steps():
+  """Such as Optax's schedules, which compute on the device."""
+  theirs = optax.linear_schedule(1.0, 0.0, 10)
+  joined = fs.join_schedules([theirs, fs.linear_schedule(0.5, 0.0, 10)], [4])
+  steps = np.arange(12)
+  values = joined(steps)
+  assert isinstance(values, np.ndarray)
+  np.testing.assert_allclose(values, [joined(int(n)) for n in steps])
+  np.testing.assert_allclose(values[:6], [1.0, 0.9, 0.8, 0.7, 0.5, 0.45])

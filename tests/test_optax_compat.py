@@ -20,7 +20,6 @@ import pytest
 
 import flax_sched as fs
 from flax_sched import optax_compat as ours
-from flax_sched.schedule import Constant
 from flax_sched.schedule import Function
 
 PUBLIC = sorted(
@@ -258,7 +257,7 @@ def test_joins(names, data):
 def test_constant_ones(name, args, constant):
   """Where Optax's transition is switched off, it logs so; so it does here."""
   schedule = getattr(ours, name)(*args)
-  assert schedule == Constant(constant=constant)
+  assert schedule == ours.AsGiven(constant=constant)
   _assert_alike(schedule, getattr(theirs, name)(*args), [0, 1, 100], 1.0)
 
 
@@ -322,6 +321,18 @@ def test_errors_are_optaxs(name, args):
   with pytest.raises(expected.type) as caught:
     getattr(ours, name)(*args)
   assert str(caught.value) == str(expected.value)
+
+
+def test_constants_come_back_as_given():
+  """`optax.MultiSteps` takes the number of its steps from a schedule."""
+  value = ours.constant_schedule(4)(3)
+  assert value == 4
+  assert type(value) is int
+  tx = optax.MultiSteps(optax.sgd(0.1), ours.constant_schedule(2))
+  state = tx.init(jnp.ones(3))
+  for expected in (0.0, -0.1, 0.0, -0.1):
+    updates, state = jax.jit(tx.update)(jnp.ones(3), state)
+    np.testing.assert_allclose(updates, expected)
 
 
 def test_a_fraction_of_a_step_is_an_error():
