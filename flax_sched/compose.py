@@ -55,14 +55,13 @@ class Join(Schedule):
     if twofloat.is_host(index):
       if np.ndim(index) == 0:
         return self._part(index, count)
-      if all(map(twofloat.is_host, jax.tree_util.tree_leaves(self))):
-        result = np.empty(count.shape, np.float64)
-        for i in np.unique(index):
-          part = self._part(i, count[index == i])
-          if not twofloat.is_host(part):  # of a function that uses JAX
-            part = numerics.to_float32(part)
-          result[index == i] = part
-        return result
+      result = np.empty(count.shape, np.float64)
+      for i in np.unique(index):
+        part = self._part(i, count[index == i])
+        if not twofloat.is_host(part):  # of a function that uses JAX
+          part = numerics.to_float32(part)
+        result[index == i] = part
+      return result
     return self._value_on_device(count, index)
 
   def _part(self, index: Any, count: Any) -> Any:

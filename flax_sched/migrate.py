@@ -79,9 +79,7 @@ def _convert(new: Any, old: Any, counts: list[Any], path: str) -> Any:
   """
   if is_injected(new):
     return _convert_injected(new, old, counts, path)
-  if isinstance(old, optax.ScaleByScheduleState) and isinstance(
-    new, optax.EmptyState
-  ):
+  if _is_count(old) and isinstance(new, optax.EmptyState):
     counts.append(old.count)  # here, the injected state's
     return new
   if isinstance(new, jax.Array):  # of the shape of other parameters

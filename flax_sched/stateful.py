@@ -7,6 +7,7 @@ training passes to the optimizer's update, such as the loss.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 import math
 from typing import Any
@@ -138,21 +139,22 @@ class ScheduleStates(struct.PyTreeNode, Mapping[str, Any]):
   def __getitem__(self, name: str) -> Any:
     if name in self.stateful:
       return self.states[self.stateful.index(name)]
-    start: dict[str, int] = {}
+    start: Counter[str] = Counter()  # of the next parameter, by dtype
 
     def take(shape: jax.ShapeDtypeStruct) -> Any:
       dtype, size = shape.dtype.name, math.prod(shape.shape)
       if not size:
         return jnp.zeros(shape.shape, shape.dtype)
-      first = start.get(dtype, 0)
-      start[dtype] = first + size
+      first = start[dtype]
+      start[dtype] += size
       part = self.parameters[dtype][..., first : first + size]
       return part.reshape(part.shape[:-1] + shape.shape)
 
     for key, schedule in self.layout:
-      taken = jax.tree_util.tree_map(take, schedule)
       if key == name:
-        return taken
+        return jax.tree_util.tree_map(take, schedule)
+      for shape in jax.tree_util.tree_leaves(schedule):
+        start[shape.dtype.name] += math.prod(shape.shape)
     raise KeyError(name)
 
   def __iter__(self) -> Iterator[str]:
