@@ -27,6 +27,7 @@ ORDER = [
   'reactive',
   'transformation',
   'inject',
+  'places',
   'access',
   'migrate',
   'config',

@@ -1,0 +1,161 @@
+"""Where the injected states are in a state, and their hyperparameters' names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+import difflib
+from typing import Any, NamedTuple
+
+import jax
+from jax import numpy as jnp
+
+from flax_sched.inject import InjectHyperparamsState
+from flax_sched.inject import InjectStatefulHyperparamsState
+from flax_sched.inject import is_injected
+
+State = InjectHyperparamsState | InjectStatefulHyperparamsState
+
+
+def map_injected(f: Callable[[tuple[Any, ...], State], State], x: Any) -> Any:
+  """Applies f(path, state) to each injected state, outer ones first.
+
+  The paths are those of `injected`. An `nnx.Optimizer` is changed in place.
+  """
+
+  def apply(tree: Any, path: tuple[Any, ...]) -> Any:
+    found, treedef = jax.tree_util.tree_flatten_with_path(tree, is_injected)
+    leaves = []
+    for way, leaf in found:
+      if is_injected(leaf):
+        leaf = f(path + way, leaf)
+        inner = apply(leaf.inner_state, path + way)
+        leaf = leaf.replace(inner_state=inner)
+      leaves.append(leaf)
+    return jax.tree_util.tree_unflatten(treedef, leaves)
+
+  if not hasattr(x, 'opt_state'):
+    return apply(x, ())
+  opt_state = apply(x.opt_state, ())
+  if hasattr(x, 'replace'):
+    return x.replace(opt_state=opt_state)
+  x.opt_state = opt_state
+  return x
+
+
+def injected(caller: str, x: Any) -> list[tuple[tuple[Any, ...], State]]:
+  """The injected states in `x` with the ways to them, outer ones first."""
+  found: list[tuple[tuple[Any, ...], State]] = []
+
+  def search(tree: Any, path: tuple[Any, ...]) -> None:
+    # Without the paths first: it is run at every step that is logged.
+    if not any(map(is_injected, jax.tree_util.tree_leaves(tree, is_injected))):
+      return
+    for way, leaf in jax.tree_util.tree_leaves_with_path(tree, is_injected):
+      if is_injected(leaf):
+        found.append((path + way, leaf))
+        search(leaf.inner_state, path + way)
+
+  search(getattr(x, 'opt_state', x), ())
+  if not found:
+    raise ValueError(
+      f'{caller}: {type(x).__name__} holds no injected hyperparameters. Build '
+      'the optimizer with flax_sched.inject_hyperparams(optax.adamw, '
+      'learning_rate=...).'
+    )
+  return found
+
+
+class Place(NamedTuple):
+  """Where a hyperparameter is.
+
+  Attributes:
+    path: the way to the injected state.
+    state: the injected state.
+    key: the hyperparameter's name in there.
+  """
+
+  path: tuple[Any, ...]
+  state: State
+  key: str
+
+
+def find(caller: str, x: Any) -> dict[str, Place]:
+  """Each hyperparameter's place, by a stable name: short, and unique."""
+
+  def label(key: Any) -> list[str]:
+    name = getattr(key, 'key', None)
+    return [name] if isinstance(name, str) else []
+
+  def position(key: Any) -> list[str]:
+    index = getattr(key, 'idx', None)
+    return label(key) if index is None else [str(index)]
+
+  def spell(place: Place, part: Any) -> str:
+    return '/'.join([*(p for key in place.path for p in part(key)), place.key])
+
+  places = [
+    Place(path, state, key)
+    for path, state in injected(caller, x)
+    for key in state.hyperparams
+  ]
+  names = [place.key for place in places]
+  for part in (label, position):
+    times = Counter(names)
+    names = [
+      spell(place, part) if times[name] > 1 else name
+      for name, place in zip(names, places, strict=True)
+    ]
+  return dict(zip(names, places, strict=True))
+
+
+def check_known(caller: str, name: str, known: Collection[str]) -> None:
+  """Raises if there is no hyperparameter of this name."""
+  if name not in known:
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f' Did you mean {near[0]!r}?' if near else ''
+    raise ValueError(
+      f'{caller}: {name!r} is no hyperparameter of this state.{hint} It has '
+      f'{", ".join(known)}.'
+    )
+
+
+def edit(
+  caller: str,
+  x: Any,
+  changes: Mapping[str, Any],
+  change: Callable[[State, str, Any], State],
+) -> Any:
+  """A copy of `x` with change(state, key, value) for each name in `changes`."""
+  found = find(caller, x)
+  for name in changes:
+    check_known(caller, name, found)
+
+  def apply(path: tuple[Any, ...], state: State) -> State:
+    for name, value in changes.items():
+      if found[name].path == path:
+        state = change(state, found[name].key, value)
+    return state
+
+  return map_injected(apply, x)
+
+
+# ---------------------------------------------------------------------------
+# Leaves.
+
+
+def unwrap(leaf: Any) -> Any:
+  """The array in a leaf: `nnx.Optimizer` wraps each in a variable."""
+  return leaf[...] if hasattr(leaf, 'get_metadata') else leaf
+
+
+def like(new: Any, old: Any) -> Any:
+  """An array where another is."""
+  if hasattr(old, 'get_metadata'):
+    return old.replace(like(new, old[...]))
+  if isinstance(old, jax.core.Tracer) or isinstance(new, jax.core.Tracer):
+    return jnp.asarray(new)
+  new = jnp.array(new, copy=True)
+  if isinstance(old, jax.Array) and old.committed:
+    return jax.device_put(new, old.sharding)
+  return new
