@@ -152,7 +152,8 @@ def set_schedules(state: _T, **schedules: Any) -> _T:
         f'{caller}: {name} follows a stateful schedule, whose state '
         f'{type(states[name]).__name__} cannot hold {schedule!r}.'
       )
-    new = ScheduleStates.pack({**states, name: schedule})
+    specs = dict(zip(states.stateful, states.specs, strict=True))
+    new = ScheduleStates.pack({**states, name: schedule}, specs)
     parameters = {
       dtype: places.like(array, states.parameters.get(dtype, s.overrides))
       for dtype, array in new.parameters.items()

@@ -97,6 +97,33 @@ class Join(Schedule):
     return result
 
 
+class Crossfade(Schedule):
+  """A gradual change from one schedule to another.
+
+  Up to `begin` it is the old one, from begin + T on the new one; between, at
+  begin + m, it is (1 - m / T) old(n) + (m / T) new(n). Both count from 0 on.
+
+  Attributes:
+    old: the schedule to leave.
+    new: the schedule to arrive at.
+    begin: the last step of the old one alone.
+    transition_steps: T, in steps.
+  """
+
+  old: Schedule
+  new: Schedule
+  begin: Any
+  transition_steps: Any
+
+  def value(self, count: Any) -> Any:
+    done = spans.after(count, self.begin)
+    return spans.mix(
+      number(self.old.value(count)),
+      number(self.new.value(count)),
+      spans.span(done, self.transition_steps),
+    )
+
+
 def _kinds(schedules: tuple[Schedule, ...]) -> list[list[int]]:
   """The schedules' positions, grouped by what one evaluation can serve."""
   kinds: dict[Any, list[int]] = {}

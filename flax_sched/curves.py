@@ -76,6 +76,33 @@ class Polynomial(Curve):
     return self.between(spans.span(count, self.transition_steps))
 
 
+class OneMinusPower(Curve):
+  """end_value + (init_value - end_value) (1 - p**power).
+
+  With a power of 1/2, the cooldown "1 - sqrt".
+
+  Attributes:
+    init_value: the value at count 0.
+    end_value: the value from `transition_steps` on.
+    power: the exponent, above 0.
+    transition_steps: T, in steps.
+  """
+
+  init_value: Any
+  end_value: Any
+  power: Any
+  transition_steps: Any
+
+  def between(self, span: spans.Span) -> Any:
+    init, end = number(self.init_value), number(self.end_value)
+    turned = spans.Span(span.remaining, span.done, span.whole)
+    other, weight = spans.power(turned, number(self.power))
+    return init * weight + end * other
+
+  def value(self, count: Any) -> Any:
+    return self.between(spans.span(count, self.transition_steps))
+
+
 class Cosine(Curve):
   """end_value + (init_value - end_value) (1 + cos(pi p)) / 2.
 

@@ -24,10 +24,9 @@ from flax_sched.stateful import ScheduleStates
 from flax_sched.stateful import WrappedSchedule
 from flax_sched.transformation import Factory
 
-# What a state's spec says of a hyperparameter that its own `hyperparams` entry
-# holds, and of one that only the transformation's closure knows.
+# What a state's spec says of a hyperparameter whose value is the entry of that
+# name in `hyperparams`.
 CONSTANT = 'constant'
-CLOSURE = 'closure'
 
 
 class InjectHyperparamsState(struct.PyTreeNode):
@@ -147,8 +146,8 @@ def inject_hyperparams(
     for name, entry in _parse(state.spec).items():
       if entry == CONSTANT:
         value = state.hyperparams[name]
-      elif entry == CLOSURE:
-        value = _closure(caller, schedules, name)(state.count)
+      elif entry is None:
+        value = _of_closure(caller, schedules, name)(state.count)
       else:
         value = entry(state.count)
       values[name] = jnp.asarray(value, hyperparam_dtype)
@@ -207,7 +206,8 @@ def inject_stateful_hyperparams(
   """
   caller = 'inject_stateful_hyperparams'
   factory = Factory(caller, transformation, static_args, scheduled_hyperparams)
-  stateful, plain = {}, {}
+  stateful: dict[str, Any] = {}
+  plain = {}
   for name, value in sorted(factory.hyperparams.items()):
     if isinstance(value, WrappedSchedule):
       plain[name] = value.schedule_fn
@@ -215,6 +215,8 @@ def inject_stateful_hyperparams(
       stateful[name] = value
     else:
       plain[name] = _plain_schedule(caller, name, value)
+
+  specs = {n: json.dumps(describe(s)) for n, s in stateful.items()}
 
   def init(params: optax.Params) -> InjectStatefulHyperparamsState:
     states = {name: schedule.init() for name, schedule in stateful.items()}
@@ -229,7 +231,7 @@ def inject_stateful_hyperparams(
     return InjectStatefulHyperparamsState(
       count=jnp.zeros((), jnp.int32),
       inner_state=_init_inner(caller, factory, values, params),
-      hyperparams_states=ScheduleStates.pack(plain | states),
+      hyperparams_states=ScheduleStates.pack(plain | states, specs),
       hyperparams=values,
       # Not empty, since Orbax saves no empty arrays.
       overrides=jnp.full(len(values) or 1, jnp.nan, hyperparam_dtype),
@@ -242,15 +244,19 @@ def inject_stateful_hyperparams(
     **extra_args: Any,
   ) -> tuple[optax.Updates, InjectStatefulHyperparamsState]:
     states, values, after = state.hyperparams_states, {}, []
+    reactive = {
+      name: _parse_entry(spec) or _of_closure(caller, stateful, name)
+      for name, spec in zip(states.stateful, states.specs, strict=True)
+    }
     # At once, before they are taken apart: none is a constant to XLA.
     parameters, count = jax.lax.optimization_barrier(
       (states.parameters, state.count)
     )
     states = states.replace(parameters=parameters)
     for i, name in enumerate(sorted(states)):
-      if name in stateful:
-        value = stateful[name](states[name], **extra_args)
-        after.append(stateful[name].update(states[name], **extra_args))
+      if name in reactive:
+        value = reactive[name](states[name], **extra_args)
+        after.append(reactive[name].update(states[name], **extra_args))
       else:
         value = on_device(states[name], count, opaque=True)
       value = jnp.asarray(value, hyperparam_dtype)
@@ -284,8 +290,8 @@ def _plain_schedule(caller: str, name: str, value: Any) -> Schedule:
 # Schedules as the static part of a state.
 
 
-def describe(schedule: Schedule, *, strict: bool = False) -> Any:
-  """What a state's spec says of a schedule.
+def describe(schedule: Any, *, strict: bool = False) -> Any:
+  """What a state says of a schedule, as plain data.
 
   Raises:
     TypeError: if `strict`, and the schedule holds a function or a tracer.
@@ -297,7 +303,7 @@ def describe(schedule: Schedule, *, strict: bool = False) -> Any:
   except TypeError:
     if strict:
       raise
-    return CLOSURE
+    return spec_lib.fingerprint(schedule)
 
 
 def is_injected(x: Any) -> bool:
@@ -320,21 +326,31 @@ def schedules(
     if entry == CONSTANT
     else entry
     for name, entry in _parse(state.spec).items()
-    if entry != CLOSURE
+    if entry is not None
   }
 
 
 @functools.lru_cache(maxsize=128)
 def _parse(spec: str) -> Mapping[str, Any]:
-  return {
-    name: entry if isinstance(entry, str) else spec_lib.from_spec(entry)
-    for name, entry in json.loads(spec).items()
-  }
+  """By name, the schedule, CONSTANT, or None for a function."""
+  return {name: _built(entry) for name, entry in json.loads(spec).items()}
 
 
-def _closure(
-  caller: str, schedules: Mapping[str, Schedule], name: str
-) -> Schedule:
+@functools.lru_cache(maxsize=128)
+def _parse_entry(spec: str) -> Any:
+  return _built(json.loads(spec))
+
+
+def _built(entry: Any) -> Any:
+  if entry == CONSTANT:
+    return CONSTANT
+  if spec_lib.is_fingerprint(entry):
+    return None
+  return spec_lib.from_spec(entry)
+
+
+def _of_closure(caller: str, schedules: Mapping[str, Any], name: str) -> Any:
+  """The function that a state follows, from the transformation."""
   if name not in schedules or isinstance(schedules[name], Constant):
     raise ValueError(
       f'{caller}: the state follows a function for {name} that its '

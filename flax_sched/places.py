@@ -1,4 +1,4 @@
-"""Where the injected states are in a state, and their hyperparameters' names."""
+"""Where injected states are in a state, and the names of hyperparameters."""
 
 from __future__ import annotations
 

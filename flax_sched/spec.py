@@ -10,6 +10,7 @@ is JSON; numbers survive exactly, and a person can read it:
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import Any
 
@@ -18,31 +19,36 @@ import numpy as np
 
 from flax_sched import compose
 from flax_sched import curves
+from flax_sched import reactive
 from flax_sched import schedule as schedule_lib
+from flax_sched import stateful
 from flax_sched import twofloat
 from flax_sched.schedule import Schedule
 
-_MODULES = (schedule_lib, curves, compose)
+_MODULES = (schedule_lib, curves, compose, stateful, reactive)
+_KINDS = (Schedule, reactive.Reactive, stateful.WrappedSchedule)
 
 
-def to_spec(schedule: Schedule) -> dict[str, Any]:
+def to_spec(schedule: Any) -> dict[str, Any]:
   """A schedule as plain data.
 
   Args:
-    schedule: the schedule; its numbers are concrete.
+    schedule: the schedule, plain or stateful; its numbers are concrete.
 
   Returns:
     `{'kind': class, field: value, ...}`. The kind is the name of one of the
     library's classes, or 'module:Class' for others.
 
   Raises:
-    TypeError: if the schedule holds what plain data can't: a function, a
-      tracer, or a class that can't be imported.
+    TypeError: if it holds what plain data can't: a function, a tracer, or a
+      class that can't be imported; or is no schedule of a class with fields.
 
   >>> import flax_sched as fs
   >>> from_spec(to_spec(fs.constant_schedule(0.1))) == fs.constant_schedule(0.1)
   True
   """
+  if not isinstance(schedule, _KINDS):
+    raise TypeError(f'to_spec: schedule must be a Schedule, got {schedule!r}.')
   cls = type(schedule)
   if cls.__module__ in {module.__name__ for module in _MODULES}:
     kind = cls.__name__
@@ -60,8 +66,43 @@ def to_spec(schedule: Schedule) -> dict[str, Any]:
   return {'kind': kind, **fields}
 
 
+_PROBES = (0, *(10**i for i in range(7)))
+
+
+def fingerprint(schedule: Any) -> dict[str, Any]:
+  """What can be said of a schedule that has no spec: its name, some values.
+
+  Args:
+    schedule: a schedule, plain or stateful.
+
+  Returns:
+    `{'kind': 'Function', 'function': name, 'values': {count: value, ...}}`: for
+    a plain one, the values at the counts 0, 1, 10, ..., 1,000,000. There are
+    none where the schedule can't be evaluated now.
+
+  >>> import flax_sched as fs
+  >>> fingerprint(fs.as_schedule(lambda count: 0.5))['values']['1000']
+  0.5
+  """
+  function = getattr(schedule, 'function', type(schedule))
+  name = getattr(function, '__qualname__', type(function).__qualname__)
+  values = {}
+  if isinstance(schedule, Schedule):
+    # A function may refuse large counts, or hold a tracer.
+    with contextlib.suppress(Exception), jax.ensure_compile_time_eval():
+      for count in _PROBES:
+        values[str(count)] = _plain(name, schedule(count))
+  path = f'{getattr(function, "__module__", "")}:{name}'
+  return {'kind': 'Function', 'function': path, 'values': values}
+
+
+def is_fingerprint(spec: Any) -> bool:
+  """Whether this is of `fingerprint`, and no schedule can be built from it."""
+  return isinstance(spec, dict) and spec.get('kind') == 'Function'
+
+
 def _plain(name: str, x: Any) -> Any:
-  if isinstance(x, Schedule):
+  if isinstance(x, _KINDS):
     return to_spec(x)
   if x is None or isinstance(x, (bool, str)):
     return x
@@ -79,7 +120,7 @@ def _plain(name: str, x: Any) -> Any:
   raise TypeError(f'to_spec: {name} must be plain data, got {x!r}.')
 
 
-def from_spec(spec: dict[str, Any]) -> Schedule:
+def from_spec(spec: dict[str, Any]) -> Any:
   """The schedule that `to_spec` described.
 
   Args:
@@ -89,8 +130,14 @@ def from_spec(spec: dict[str, Any]) -> Schedule:
     The schedule, equal to the original.
 
   Raises:
-    ValueError: if the kind is unknown, or a field is missing or unknown.
+    ValueError: if the kind is unknown, a field is missing or unknown, or it is
+      the fingerprint of a function.
   """
+  if is_fingerprint(spec):
+    raise ValueError(
+      f'from_spec: spec must be of a schedule, got that of the function '
+      f'{spec["function"]!r}, which plain data cannot hold.'
+    )
   fields = dict(spec)
   cls = _class(fields.pop('kind', None))
   if set(fields) != set(cls.__dataclass_fields__):
@@ -101,7 +148,7 @@ def from_spec(spec: dict[str, Any]) -> Schedule:
   return cls(**{name: _leaf(x) for name, x in fields.items()})
 
 
-def _class(kind: Any) -> type[Schedule]:
+def _class(kind: Any) -> type[Any]:
   found: Any = None
   if isinstance(kind, str) and ':' in kind:
     path, _, name = kind.partition(':')
@@ -111,7 +158,7 @@ def _class(kind: Any) -> type[Schedule]:
   elif isinstance(kind, str):
     for module in _MODULES:
       found = getattr(module, kind, None) or found
-  if isinstance(found, type) and issubclass(found, Schedule):
+  if isinstance(found, type) and issubclass(found, _KINDS):
     return found
   raise ValueError(f'from_spec: kind must name a Schedule class, got {kind!r}.')
 
@@ -121,7 +168,7 @@ def _leaf(x: Any) -> Any:
     return from_spec(x)
   if isinstance(x, list):
     items = [_leaf(item) for item in x]
-    if any(isinstance(item, Schedule) for item in items):
+    if any(isinstance(item, _KINDS) for item in items):
       return tuple(items)
     floats = any(isinstance(item, np.floating) for item in items)
     return np.asarray(items, np.float32 if floats else np.int32)

@@ -106,16 +106,20 @@ class ScheduleStates(struct.PyTreeNode, Mapping[str, Any]):
     layout: the plain schedules, by name, with the shape and dtype of each
       parameter in its place.
     stateful: the names of the stateful schedules.
+    specs: what each of these is, as JSON, in the same order.
   """
 
   parameters: dict[str, jax.Array]
   states: tuple[Any, ...]
   layout: tuple[tuple[str, Schedule], ...] = struct.field(pytree_node=False)
   stateful: tuple[str, ...] = struct.field(pytree_node=False)
+  specs: tuple[str, ...] = struct.field(pytree_node=False)
 
   @classmethod
-  def pack(cls, states: Mapping[str, Any]) -> ScheduleStates:
-    """Of plain schedules and of states, by name."""
+  def pack(
+    cls, states: Mapping[str, Any], specs: Mapping[str, str]
+  ) -> ScheduleStates:
+    """Of plain schedules, and of states with their specs, by name."""
     schedules = {
       name: jax.tree_util.tree_map(_as_array, state)
       for name, state in states.items()
@@ -134,6 +138,7 @@ class ScheduleStates(struct.PyTreeNode, Mapping[str, Any]):
         for name, schedule in schedules.items()
       ),
       stateful=names,
+      specs=tuple(specs[name] for name in names),
     )
 
   def __getitem__(self, name: str) -> Any:

@@ -1,6 +1,7 @@
 """Schedules as plain data and back."""
 
 import json
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,13 @@ import pytest
 import flax_sched as fs
 from flax_sched import spec
 import zoo
+
+OPTAX_LINEAR = optax.linear_schedule(1.0, 0.0, 4)
+
+
+def _table(count):
+  return ([0.5] * 50)[count]
+
 
 SERIALIZABLE = [e for e in zoo.ZOO if not zoo.holds_function(e.schedule)]
 
@@ -31,6 +39,20 @@ def test_round_trip_through_json(entry):
     assert x.dtype in (np.float32, np.int32)
     assert np.asarray(y).dtype.kind == x.dtype.kind
   assert jax.tree.structure(back) == jax.tree.structure(entry.schedule)
+
+
+@pytest.mark.parametrize(
+  'schedule',
+  [
+    fs.reduce_on_plateau(0.5, patience=3, min_value=0.1),
+    fs.linear_schedule(0.0, 1.0, 10) * fs.reduce_on_plateau(0.5) * 2,
+    fs.WrappedSchedule(fs.linear_schedule(0.0, 1.0, 10)),
+  ],
+)
+def test_stateful_schedules_have_specs(schedule):
+  """They come back equal, from JSON."""
+  text = json.dumps(spec.to_spec(schedule), allow_nan=False)
+  assert spec.from_spec(json.loads(text)) == schedule
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
@@ -68,6 +90,10 @@ def test_what_plain_data_cannot_hold():
   function = fs.as_schedule(optax.constant_schedule(0.1))
   with pytest.raises(TypeError, match=r'Function\.function must be plain data'):
     spec.to_spec(function)
+  with pytest.raises(TypeError, match=r'must be a Schedule, got 0\.1'):
+    spec.to_spec(0.1)
+  with pytest.raises(ValueError, match='got that of the function'):
+    spec.from_spec(spec.fingerprint(function))
 
   class Local(fs.Schedule):
     def value(self, count):
@@ -80,6 +106,29 @@ def test_what_plain_data_cannot_hold():
   def traced(x):
     with pytest.raises(TypeError, match='must be plain data'):
       spec.to_spec(fs.constant_schedule(x))
+    return x
+
+  traced(1.0)
+
+
+def test_the_fingerprint_of_a_function():
+  """Its name and some of its values; none where it can't be called now."""
+  made = spec.fingerprint(fs.as_schedule(OPTAX_LINEAR))
+  assert made['kind'] == 'Function'
+  assert re.fullmatch(r'optax.*:.*<locals>.*', made['function'])
+  assert made['values'] == {
+    **{'0': 1.0, '1': 0.75, '10': 0.0, '100': 0.0, '1000': 0.0},
+    **{'10000': 0.0, '100000': 0.0, '1000000': 0.0},
+  }
+  # Of a schedule with a function inside, too; a table that ends at 50 is no
+  # reason to fail.
+  schedule = fs.join_schedules([1.0, _table], [5])
+  assert spec.fingerprint(schedule)['values'] == {'0': 1.0, '1': 1.0, '10': 0.5}
+
+  @jax.jit
+  def traced(x):
+    made = spec.fingerprint(fs.as_schedule(lambda count: x * count))
+    assert made['values'] == {}
     return x
 
   traced(1.0)

@@ -25,6 +25,8 @@ import pytest
 
 import flax_sched as fs
 from flax_sched import numerics
+from flax_sched.compose import Crossfade
+from flax_sched.curves import OneMinusPower
 from flax_sched.schedule import Function
 
 MAX_COUNT = 2**31 - 1
@@ -79,6 +81,12 @@ def polynomial_at(init_value, end_value, power):
   """A polynomial, as a function of progress."""
   init, end = rounded(init_value), rounded(end_value)
   return lambda p: end + (init - end) * (1 - p) ** rounded(power)
+
+
+def one_minus_power_at(init_value, end_value, power):
+  """One minus a power of progress."""
+  init, end = rounded(init_value), rounded(end_value)
+  return lambda p: end + (init - end) * (1 - p ** rounded(power))
 
 
 def exact_polynomial(
@@ -832,6 +840,52 @@ def _joins() -> None:
   join('join_piecewise', [known['piecewise_cosine'], cosine], [10**5])
 
 
+def _resumed() -> None:
+  """What becomes of a schedule when a run is changed on the way."""
+  known = {entry.name: entry for entry in ZOO}
+
+  def crossfade(name, old, new, begin, steps):
+    a, b = old.exact, new.exact
+
+    def exact(n):
+      p = progress(n, steps, begin)
+      return (1 - p) * a(n) + p * b(n)
+
+    last = max(begin + steps, new.end or 0)
+    inside = (begin, *old.boundaries, old.end or 0, *new.boundaries)
+    add(
+      name,
+      Crossfade(
+        old=old.schedule,
+        new=new.schedule,
+        begin=np.int32(begin),
+        transition_steps=np.int32(steps),
+      ),
+      exact,
+      boundaries=tuple(sorted({0, *(n for n in inside if n < last), last})),
+      end=None if new.end is None and new.name != 'constant' else last,
+    )
+
+  cosine, warmup = known['cosine'], known['warmup_cosine']
+  crossfade('crossfade', cosine, known['cosine_alpha'], 300, 200)
+  crossfade('crossfade_kinds', warmup, known['linear_falling'], 500, 10_000)
+  crossfade('crossfade_constant', cosine, known['constant'], 0, 1)
+  crossfade('crossfade_late', known['constant'], warmup, 10**9, 10**9)
+  for power in (0.5, 2.0):
+    at = one_minus_power_at(0.001, 0.0001, power)
+    add(
+      f'one_minus_power_{power}',
+      OneMinusPower(
+        init_value=np.float32(0.001),
+        end_value=np.float32(0.0001),
+        power=np.float32(power),
+        transition_steps=np.int32(1000),
+      ),
+      lambda n, at=at: at(progress(n, 1000)),
+      end=1000,
+    )
+
+
 def _users() -> None:
   """What users bring: their own classes, and closures."""
   add(
@@ -865,6 +919,7 @@ _pieces()
 _warmups()
 _restarts()
 _joins()
+_resumed()
 _users()
 
 
