@@ -24,6 +24,8 @@ from flax_sched.inject import InjectStatefulHyperparamsState
 from flax_sched.migrate import from_optax_state
 from flax_sched.reactive import apply_gradients
 from flax_sched.reactive import reduce_on_plateau
+from flax_sched.restart import branch_cooldown
+from flax_sched.restart import reset_count
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Schedule
 from flax_sched.stateful import WrappedSchedule
@@ -37,6 +39,7 @@ __all__ = [
   'WrappedSchedule',
   'apply_gradients',
   'as_schedule',
+  'branch_cooldown',
   'constant_schedule',
   'cosine_decay_schedule',
   'cosine_onecycle_schedule',
@@ -52,6 +55,7 @@ __all__ = [
   'piecewise_interpolate_schedule',
   'polynomial_schedule',
   'reduce_on_plateau',
+  'reset_count',
   'set_hyperparams',
   'set_schedules',
   'sgdr_schedule',

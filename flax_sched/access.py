@@ -13,9 +13,11 @@ from flax_sched import arguments
 from flax_sched import inject
 from flax_sched import places
 from flax_sched.inject import InjectHyperparamsState
+from flax_sched.inject import InjectStatefulHyperparamsState
 from flax_sched.places import State
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Constant
+from flax_sched.schedule import Schedule
 from flax_sched.stateful import ScheduleStates
 
 _T = TypeVar('_T')
@@ -93,12 +95,12 @@ def set_hyperparams(state: _T, **values: Any) -> _T:
           'inject_stateful_hyperparams keeps the schedule to go back to; here, '
           f'use set_schedules(state, {name}=...).'
         )
-      return _override(s, name, np.nan)
+      return with_override(s, name, np.nan)
     value = arguments.value(caller, name, value)
     s = s.replace(hyperparams=_put(s.hyperparams, name, value))
     if isinstance(s, InjectHyperparamsState):
       return s.replace(spec=_edit_spec(s.spec, name, inject.CONSTANT))
-    return _override(s, name, value)
+    return with_override(s, name, value)
 
   return places.edit(caller, state, values, change)
 
@@ -137,29 +139,16 @@ def set_schedules(state: _T, **schedules: Any) -> _T:
   """
   caller = 'set_schedules'
 
-  def change(s: State, name: str, value: Any) -> State:
+  def change(s: State, key: str, value: Any) -> State:
     schedule = as_schedule(value)
-    if isinstance(s, InjectHyperparamsState):
-      if isinstance(schedule, Constant):
-        constant = _put(s.hyperparams, name, schedule.constant)
-        s = s.replace(hyperparams=constant)
-      return s.replace(
-        spec=_edit_spec(s.spec, name, inject.describe(schedule, strict=True))
-      )
-    states = s.hyperparams_states
-    if name in states.stateful:
-      raise TypeError(
-        f'{caller}: {name} follows a stateful schedule, whose state '
-        f'{type(states[name]).__name__} cannot hold {schedule!r}.'
-      )
-    specs = dict(zip(states.stateful, states.specs, strict=True))
-    new = ScheduleStates.pack({**states, name: schedule}, specs)
-    parameters = {
-      dtype: places.like(array, states.parameters.get(dtype, s.overrides))
-      for dtype, array in new.parameters.items()
-    }
-    s = s.replace(hyperparams_states=new.replace(parameters=parameters))
-    return _override(s, name, np.nan)
+    if isinstance(s, InjectStatefulHyperparamsState):
+      states = s.hyperparams_states
+      if key in states.stateful:
+        raise TypeError(
+          f'{caller}: {key} follows a stateful schedule, whose state '
+          f'{type(states[key]).__name__} cannot hold {schedule!r}.'
+        )
+    return with_schedule(s, key, schedule)
 
   return places.edit(caller, state, schedules, change)
 
@@ -168,15 +157,42 @@ def set_schedules(state: _T, **schedules: Any) -> _T:
 # Parts of a state.
 
 
+def with_schedule(s: State, key: str, schedule: Schedule) -> State:
+  """An injected state in which one hyperparameter follows a plain schedule."""
+  if isinstance(s, InjectHyperparamsState):
+    if isinstance(schedule, Constant):
+      constant = _put(s.hyperparams, key, schedule.constant)
+      s = s.replace(hyperparams=constant)
+    entry = inject.describe(schedule, strict=True)
+    return s.replace(spec=_edit_spec(s.spec, key, entry))
+  s = with_states(s, s.hyperparams_states.put(key, schedule))
+  return with_override(s, key, np.nan)
+
+
+def with_states(
+  s: InjectStatefulHyperparamsState, states: ScheduleStates
+) -> InjectStatefulHyperparamsState:
+  """An injected state with other schedules, placed as its own are."""
+  own = s.hyperparams_states.parameters
+  parameters = {
+    dtype: places.like(array, own.get(dtype, s.overrides))
+    for dtype, array in states.parameters.items()
+  }
+  states = states.replace(parameters=parameters)
+  return s.replace(hyperparams_states=states)
+
+
+def with_override(s: Any, key: str, value: Any) -> Any:
+  """An injected state that uses a value in place of a schedule's; NaN: none."""
+  index = sorted(s.hyperparams).index(key)
+  overrides = jnp.asarray(places.unwrap(s.overrides))
+  overrides = overrides.at[..., index].set(value)
+  return s.replace(overrides=places.like(overrides, s.overrides))
+
+
 def _put(mapping: Any, name: str, value: Any) -> Any:
   old = mapping[name]
   return {**mapping, name: places.like(jnp.asarray(value, old.dtype), old)}
-
-
-def _override(s: Any, name: str, value: Any) -> Any:
-  index = sorted(s.hyperparams).index(name)
-  overrides = jnp.asarray(places.unwrap(s.overrides)).at[index].set(value)
-  return s.replace(overrides=places.like(overrides, s.overrides))
 
 
 def _edit_spec(spec: str, name: str, entry: Any) -> str:

@@ -245,7 +245,7 @@ def inject_stateful_hyperparams(
   ) -> tuple[optax.Updates, InjectStatefulHyperparamsState]:
     states, values, after = state.hyperparams_states, {}, []
     reactive = {
-      name: _parse_entry(spec) or _of_closure(caller, stateful, name)
+      name: parse_entry(spec) or _of_closure(caller, stateful, name)
       for name, spec in zip(states.stateful, states.specs, strict=True)
     }
     # At once, before they are taken apart: none is a constant to XLA.
@@ -337,7 +337,8 @@ def _parse(spec: str) -> Mapping[str, Any]:
 
 
 @functools.lru_cache(maxsize=128)
-def _parse_entry(spec: str) -> Any:
+def parse_entry(spec: str) -> Any:
+  """The stateful schedule of a description, None for a function."""
   return _built(json.loads(spec))
 
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 from jax import numpy as jnp
+from jax.experimental import multihost_utils
+import numpy as np
 
 from flax_sched.inject import InjectHyperparamsState
 from flax_sched.inject import InjectStatefulHyperparamsState
@@ -146,12 +148,16 @@ def edit(
 
 def unwrap(leaf: Any) -> Any:
   """The array in a leaf: `nnx.Optimizer` wraps each in a variable."""
-  return leaf[...] if hasattr(leaf, 'get_metadata') else leaf
+  return leaf[...] if _is_wrapped(leaf) else leaf
+
+
+def _is_wrapped(leaf: Any) -> bool:
+  return hasattr(leaf, 'get_metadata')
 
 
 def like(new: Any, old: Any) -> Any:
   """An array where another is."""
-  if hasattr(old, 'get_metadata'):
+  if _is_wrapped(old):
     return old.replace(like(new, old[...]))
   if isinstance(old, jax.core.Tracer) or isinstance(new, jax.core.Tracer):
     return jnp.asarray(new)
@@ -159,3 +165,26 @@ def like(new: Any, old: Any) -> Any:
   if isinstance(old, jax.Array) and old.committed:
     return jax.device_put(new, old.sharding)
   return new
+
+
+def on_host(tree: Any) -> Any:
+  """The tree with NumPy arrays, also where its own are of several processes."""
+
+  def read(x: Any) -> Any:
+    x = unwrap(x)
+    if isinstance(x, jax.Array) and not (
+      x.is_fully_addressable or x.is_fully_replicated
+    ):
+      x = multihost_utils.process_allgather(x, tiled=True)
+    return np.asarray(x)
+
+  return jax.tree_util.tree_map(read, tree, is_leaf=_is_wrapped)
+
+
+def override(state: State, key: str) -> Any:
+  """The value that is used in place of a schedule's, None if there is none."""
+  if isinstance(state, InjectHyperparamsState):
+    return None
+  index = sorted(state.hyperparams_states).index(key)
+  value = on_host(state.overrides)[..., index]
+  return None if np.all(np.isnan(value)) else value

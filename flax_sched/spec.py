@@ -60,7 +60,7 @@ def to_spec(schedule: Any) -> dict[str, Any]:
   else:
     kind = f'{cls.__module__}:{cls.__qualname__}'
   fields = {
-    name: _plain(f'{cls.__name__}.{name}', getattr(schedule, name))
+    name: plain(f'{cls.__name__}.{name}', getattr(schedule, name))
     for name in cls.__dataclass_fields__
   }
   return {'kind': kind, **fields}
@@ -91,7 +91,7 @@ def fingerprint(schedule: Any) -> dict[str, Any]:
     # A function may refuse large counts, or hold a tracer.
     with contextlib.suppress(Exception), jax.ensure_compile_time_eval():
       for count in _PROBES:
-        values[str(count)] = _plain(name, schedule(count))
+        values[str(count)] = plain(name, schedule(count))
   path = f'{getattr(function, "__module__", "")}:{name}'
   return {'kind': 'Function', 'function': path, 'values': values}
 
@@ -101,18 +101,23 @@ def is_fingerprint(spec: Any) -> bool:
   return isinstance(spec, dict) and spec.get('kind') == 'Function'
 
 
-def _plain(name: str, x: Any) -> Any:
+def plain(name: str, x: Any) -> Any:
+  """Numbers, arrays, strings, None and schedules, in sequences, as plain data.
+
+  Raises:
+    TypeError: if `x` is none of these; it says that `name` must be.
+  """
   if isinstance(x, _KINDS):
     return to_spec(x)
   if x is None or isinstance(x, (bool, str)):
     return x
   if isinstance(x, (tuple, list)):
-    return [_plain(f'{name}[{i}]', item) for i, item in enumerate(x)]
+    return [plain(f'{name}[{i}]', item) for i, item in enumerate(x)]
   concrete = isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)
   if concrete or twofloat.is_host(x):
     array = np.asarray(x)
     if array.ndim:
-      return [_plain(name, item) for item in array]
+      return [plain(name, item) for item in array]
     if array.dtype.kind in 'iu':
       return int(array)
     # The shortest decimal that is this float32 again.
@@ -175,3 +180,61 @@ def _leaf(x: Any) -> Any:
   if isinstance(x, bool) or not isinstance(x, (int, float)):
     return x
   return np.float32(x) if isinstance(x, float) else np.int32(x)
+
+
+def differences(
+  old: Any, new: Any, path: str = ''
+) -> list[tuple[str, Any, Any]]:
+  """Where two specs differ, field by field.
+
+  Args:
+    old: a spec.
+    new: another one.
+    path: the way to both.
+
+  Returns:
+    Triples (path, old, new), such as ('schedules[1].decay_steps', 10, 20). Of
+    schedules of different kinds, the specs as wholes.
+
+  >>> import flax_sched as fs
+  >>> differences(
+  ...   to_spec(fs.cosine_decay_schedule(1.0, 100)),
+  ...   to_spec(fs.cosine_decay_schedule(1.0, 200)),
+  ... )
+  [('decay_steps', 100, 200)]
+  """
+  if (
+    isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys()
+  ):
+    if old.get('kind') != new.get('kind'):
+      return [(path, old, new)]
+    if is_fingerprint(old):
+      return _of_functions(old, new, path)
+    return [
+      found
+      for key in old
+      for found in differences(old[key], new[key], f'{path}.{key}'.strip('.'))
+    ]
+  lists = isinstance(old, list) and isinstance(new, list)
+  if lists and len(old) == len(new):
+    return [
+      found
+      for i, (a, b) in enumerate(zip(old, new, strict=True))
+      for found in differences(a, b, f'{path}[{i}]')
+    ]
+  return [] if old == new else [(path, old, new)]
+
+
+def _of_functions(old: Any, new: Any, path: str) -> list[tuple[str, Any, Any]]:
+  """Where two functions differ, by what a few values can tell."""
+  if old['function'] != new['function']:
+    return [(path, old, new)]
+  a, b = old['values'], new['values']
+  # Another device may round otherwise, and what is left of a decay to 0 is
+  # all rounding.
+  size = max(map(abs, [*a.values(), *b.values()]), default=0.0)
+  return [
+    (f'{path}({count})', a[count], b[count])
+    for count in a.keys() & b.keys()
+    if abs(a[count] - b[count]) > 1e-5 * size
+  ]

@@ -141,6 +141,11 @@ class ScheduleStates(struct.PyTreeNode, Mapping[str, Any]):
       specs=tuple(specs[name] for name in names),
     )
 
+  def put(self, name: str, state: Any, spec: str = '') -> ScheduleStates:
+    """With another plain schedule, or state and its spec, under a name."""
+    specs = dict(zip(self.stateful, self.specs, strict=True))
+    return self.pack({**self, name: state}, {**specs, name: spec})
+
   def __getitem__(self, name: str) -> Any:
     if name in self.stateful:
       return self.states[self.stateful.index(name)]

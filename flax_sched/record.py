@@ -1,0 +1,208 @@
+"""What a checkpoint remembers of hyperparameters, and how two such differ.
+
+A record is plain data, so that it is JSON and a person can read it:
+
+>>> import flax_sched as fs
+>>> import jax.numpy as jnp, json, optax
+>>> lr = fs.linear_schedule(0.5, 0.0, 10)
+>>> tx = fs.inject_hyperparams(optax.sgd, learning_rate=lr)
+>>> print(json.dumps(record(tx.init(jnp.ones(3))), indent=1))
+{
+ "format": 1,
+ "unit": "update",
+ "hyperparams": {
+  "learning_rate": {
+   "schedule": {
+    "kind": "Linear",
+    "init_value": 0.5,
+    "end_value": 0.0,
+    "transition_steps": 10
+   },
+   "count": 0,
+   "value": 0.5,
+   "wrapper": "inject_hyperparams"
+  }
+ }
+}
+
+The unit is that of counts and of lengths: the updates of the transformation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+import contextlib
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from flax_sched import inject
+from flax_sched import places
+from flax_sched import spec as spec_lib
+from flax_sched.inject import InjectStatefulHyperparamsState
+from flax_sched.places import State
+
+# Of the record and of what stands beside it in a checkpoint. A test keeps a
+# checkpoint of each.
+FORMAT = 1
+
+Entry = dict[str, Any]
+
+
+def record(x: Any) -> dict[str, Any]:
+  """The record of a state.
+
+  Args:
+    x: a `TrainState` or another pytree with injected states; its
+      hyperparameters are concrete.
+
+  Returns:
+    `{'format': 1, 'unit': 'update', 'hyperparams': {name: entry, ...}}`. Each
+    entry has the spec of the `schedule`; the `count` of completed updates; the
+    `value` that the last update used; the `wrapper` that injects it; the
+    `override`, if one is in force; and for a stateful schedule `memory`, the
+    place of its state.
+  """
+  entries = entries_of(places.find('save', x))
+  return {'format': FORMAT, 'unit': 'update', 'hyperparams': entries}
+
+
+def entries_of(found: Mapping[str, places.Place]) -> dict[str, Entry]:
+  """The entries of hyperparameters by name."""
+  small: dict[int, State] = {}  # one read of each state
+  for place in found.values():
+    if id(place.state) not in small:
+      small[id(place.state)] = _without_moments(place.state)
+  return {
+    name: _entry(small[id(place.state)], place.key)
+    for name, place in found.items()
+  }
+
+
+def _without_moments(s: State) -> State:
+  """A state on the host, without what is large."""
+  return places.on_host(s.replace(inner_state=()))
+
+
+def _entry(s: State, key: str) -> Entry:
+  entry = {
+    'schedule': _spec(s, key),
+    'count': spec_lib.plain('count', s.count),
+    'value': spec_lib.plain(key, s.hyperparams[key]),
+    'wrapper': 'inject_hyperparams',
+  }
+  if isinstance(s, InjectStatefulHyperparamsState):
+    entry['wrapper'] = 'inject_stateful_hyperparams'
+    override = places.override(s, key)
+    if override is not None:
+      entry['override'] = _without_nan(spec_lib.plain(key, override))
+    if key in s.hyperparams_states.stateful:
+      entry['memory'] = s.hyperparams_states.stateful.index(key)
+  return entry
+
+
+def _without_nan(x: Any) -> Any:
+  if isinstance(x, list):
+    return [_without_nan(item) for item in x]
+  return None if np.isnan(x) else x
+
+
+def _spec(s: State, key: str) -> Any:
+  if isinstance(s, InjectStatefulHyperparamsState):
+    states = s.hyperparams_states
+    if key in states.stateful:
+      return json.loads(states.specs[states.stateful.index(key)])
+  schedule = inject.schedules(s).get(key)
+  if schedule is None:  # a function, which only the transformation knows
+    return json.loads(getattr(s, 'spec', '{}'))[key]
+  try:
+    return spec_lib.to_spec(schedule)
+  except TypeError:
+    return spec_lib.fingerprint(schedule)
+
+
+# ---------------------------------------------------------------------------
+# Two records.
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+  """One difference between a checkpoint and a config.
+
+  Attributes:
+    name: the hyperparameter.
+    field: the way to the field in its schedule; empty for the whole schedule.
+    checkpoint: what the checkpoint says, as plain data; None for nothing.
+    config: what the config says.
+  """
+
+  name: str
+  field: str
+  checkpoint: Any
+  config: Any
+
+  def __str__(self) -> str:
+    where = f'{self.name}.{self.field}' if self.field else self.name
+    return f'{where}: checkpoint {_show(self.checkpoint)} -> config ' + _show(
+      self.config
+    )
+
+
+def _show(x: Any) -> str:
+  if x is None:
+    return 'none'
+  if spec_lib.is_fingerprint(x):
+    return f'the function {x["function"]}'
+  if isinstance(x, dict) and 'kind' in x:
+    with contextlib.suppress(ValueError, ImportError):
+      return repr(spec_lib.from_spec(x))
+  return json.dumps(x)
+
+
+def differences(
+  saved: Mapping[str, Entry], current: Mapping[str, Entry]
+) -> Iterator[Difference]:
+  """How the hyperparameters of a checkpoint and of a config differ.
+
+  Args:
+    saved: the entries of the checkpoint.
+    current: the entries of the config.
+
+  Yields:
+    Each difference, in the order of the config.
+  """
+  for name in [*current, *(name for name in saved if name not in current)]:
+    if name not in saved:
+      yield Difference(name, '', None, current[name]['schedule'])
+    elif name not in current:
+      yield Difference(name, '', saved[name]['schedule'], None)
+    else:
+      yield from _of_entries(name, saved[name], current[name])
+
+
+def _of_entries(
+  name: str, saved: Entry, current: Entry
+) -> Iterator[Difference]:
+  old, new = saved['schedule'], current['schedule']
+  if not is_on_the_way(old, new):
+    for field, a, b in spec_lib.differences(old, new):
+      yield Difference(name, field, a, b)
+  override = saved.get('override'), current.get('override')
+  if override[0] != override[1]:
+    yield Difference(name, 'override', *override)
+
+
+def is_on_the_way(old: Any, new: Any) -> bool:
+  """Whether a schedule moves to another one already, by an earlier rebase."""
+  return old['kind'] == 'Crossfade' and old['new'] == new
+
+
+def value(entry: Entry, count: int) -> float | None:
+  """The value at a count by an entry; None if only a run can tell."""
+  if entry.get('override') is not None:
+    return entry['override']
+  with contextlib.suppress(Exception):  # of a user's class: not what is wrong
+    return float(spec_lib.from_spec(entry['schedule'])(count))
+  return None
