@@ -213,7 +213,8 @@ class Merge:
     """What a stateful schedule is to remember."""
     place, path = self._places[name], self._paths[name]
     if entry is None or spec_lib.is_fingerprint(entry['schedule']):
-      states: ScheduleStates = place.state.hyperparams_states
+      assert isinstance(place.state, InjectStatefulHyperparamsState)
+      states = place.state.hyperparams_states
       index = states.stateful.index(place.key)
       start, spec = states.states[index], states.specs[index]
       inside = (*path, 'hyperparams_states', 'states', str(index))
