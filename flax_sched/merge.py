@@ -18,6 +18,7 @@ from flax_sched import record
 from flax_sched import spec as spec_lib
 from flax_sched import storage
 from flax_sched.inject import InjectHyperparamsState
+from flax_sched.inject import InjectStatefulHyperparamsState
 from flax_sched.places import Place
 from flax_sched.places import State
 from flax_sched.record import Entry
