@@ -165,7 +165,8 @@ def with_schedule(s: State, key: str, schedule: Schedule) -> State:
       s = s.replace(hyperparams=constant)
     entry = inject.describe(schedule, strict=True)
     return s.replace(spec=_edit_spec(s.spec, key, entry))
-  s = with_states(s, s.hyperparams_states.put(key, schedule))
+  states = s.hyperparams_states
+  s = with_states(s, states.put(key, schedule, batch=s.count.shape))
   return with_override(s, key, np.nan)
 
 

@@ -8,26 +8,40 @@ on, without what is empty.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 Path = tuple[str, ...]
 Pairs = dict[Path, Path]
+Shape = tuple[int, ...]
 
 # Where a wrapper such as `optax.MultiSteps` or `optax.masked` keeps the state
 # of what it wraps.
 _INNER = ('inner_state', 'inner_opt_state')
 
 # What an injected state says of its schedules: in the record of the checkpoint.
-SCHEDULES = ('hyperparams_states', 'overrides')
+_SCHEDULES = ('hyperparams_states', 'overrides')
 
 
 def flatten(tree: Any) -> dict[Path, Any]:
   """The leaves of a pytree by path, in its order."""
-  return {
+  leaves = {
     spell(path): leaf
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
+  inside: dict[Path, set[str]] = {}
+  for path in leaves:
+    for i, key in enumerate(path):
+      inside.setdefault(path[:i], set()).add(key)
+
+  def is_variable(path: Path) -> bool:
+    # nnx wraps each array in a variable, whose one field this is.
+    return inside.get(path[:-1]) == {'value'}
+
+  return {
+    path[:-1] if is_variable(path) else path: leaf
+    for path, leaf in leaves.items()
   }
 
 
@@ -41,46 +55,63 @@ def spell(path: Iterable[Any]) -> Path:
   return tuple(map(name, path))
 
 
-def pair(
-  new: Mapping[Path, tuple[int, ...]], old: Mapping[Path, tuple[int, ...]]
-) -> Pairs:
-  """For each path of `new`, the one of `old` whose value belongs there.
+class Pairing(NamedTuple):
+  """What belongs together in two states.
+
+  Attributes:
+    old_of: for a path in the new state, the one in the old whose value belongs
+      there.
+    fresh: the nodes of the new state, each as high as can be, of which nothing
+      is paired; but for hyperparameters and their schedules, which are compared
+      by name.
+    dropped: those of the old one.
+  """
+
+  old_of: Pairs
+  fresh: list[Path]
+  dropped: list[Path]
+
+
+def pair(new: Mapping[Path, Shape], old: Mapping[Path, Shape]) -> Pairing:
+  """Pairs two states.
+
+  What has the same path belongs together; where the optimizer was built
+  otherwise (a member more in a chain, a wrapper around it, injection or none),
+  what has the same names and shapes. Schedules of injected states are not
+  paired.
 
   Args:
     new: the shapes of the new state's leaves, by path.
     old: those of the old one.
-
-  What has the same path belongs together; where the optimizer was built
-  otherwise (a member more in a chain, a wrapper around it, injection or none),
-  what has the same names and shapes. What has nothing to go with is left out,
-  as are the schedules of injected states.
   """
-  return _pair(_nest(new), _nest(old), (), ())
+  new_tree, old_tree = _nest(new), _nest(old)
+  old_of = _Search().pairs(new_tree, old_tree, (), ())
+  return Pairing(
+    old_of,
+    sorted(_unpaired(new_tree, old_tree, _nodes(old_of))),
+    sorted(_unpaired(old_tree, new_tree, _nodes(old_of.values()))),
+  )
 
 
-def unpaired(leaves: Iterable[Path], paired: Iterable[Path]) -> list[Path]:
-  """The highest nodes of which nothing is paired.
-
-  Args:
-    leaves: the paths of a state.
-    paired: those of them that are paired.
-
-  Returns:
-    The paths of the nodes, without hyperparameters and their schedules: these
-    are compared by name.
-  """
-  leaves, paired = list(leaves), set(paired)
-  inside = {path[:i] for path in paired for i in range(len(path) + 1)}
-  nodes = {
-    next(path[:i] for i in range(len(path) + 1) if path[:i] not in inside)
-    for path in leaves
-    if path not in paired and not _of_schedules(path)
-  }
-  return sorted(nodes)
+def _nodes(leaves: Iterable[Path]) -> set[Path]:
+  return {path[:i] for path in leaves for i in range(len(path) + 1)}
 
 
-def _of_schedules(path: Path) -> bool:
-  return any(key in path for key in ('hyperparams', *SCHEDULES))
+def _unpaired(
+  node: Any, other: Any, paired: set[Path], path: Path = ()
+) -> Iterator[Path]:
+  """The highest nodes of which nothing is paired, and the other has none."""
+  if isinstance(node, dict) and (path in paired or isinstance(other, dict)):
+    for key, child in node.items():
+      if not (_is_injected(node) and key in ('hyperparams', *_SCHEDULES)):
+        twin = other.get(key) if isinstance(other, dict) else None
+        yield from _unpaired(child, twin, paired, (*path, key))
+  elif path not in paired:
+    yield path
+
+
+# ---------------------------------------------------------------------------
+# Trees.
 
 
 def _nest(leaves: Mapping[Path, Any]) -> Any:
@@ -97,95 +128,109 @@ def _is_injected(node: Any) -> bool:
   return isinstance(node, dict) and {'count', 'hyperparams'} <= node.keys()
 
 
-def _pair(new: Any, old: Any, at: Path, was: Path) -> Pairs:
-  if not isinstance(new, dict) or not isinstance(old, dict):
-    leaves = not isinstance(new, dict) and not isinstance(old, dict)
-    return {at: was} if leaves and new == old else {}
-  injected = _is_injected(new), _is_injected(old)
-  sequence = _is_sequence(new), _is_sequence(old)
-  if injected[0] == injected[1] and sequence[0] == sequence[1]:
-    if all(sequence):
-      pairs = _by_key(new, old, at, was)
-      whole = new.keys() == old.keys() and len(pairs) == len([*_paths(new, at)])
-      return pairs if whole else _align(new, old, at, was)
-    if new.keys() & old.keys():
-      return _by_key(new, old, at, was)
-  candidates = []
-  if sequence[0] and not sequence[1]:
-    candidates += [_pair(new[k], old, (*at, k), was) for k in _ordered(new)]
-  if sequence[1] and not sequence[0]:
-    candidates += [_pair(new, old[k], at, (*was, k)) for k in _ordered(old)]
-  for key in _INNER:
-    if key in new and not (injected[0] and injected[1]):
-      pairs = _pair(new[key], old, (*at, key), was)
-      if injected[0]:
-        pairs |= _count(new, old, at, was, pairs)
-      candidates.append(pairs)
-    if key in old and not (injected[0] and injected[1]):
-      candidates.append(_pair(new, old[key], at, (*was, key)))
-  if injected[0] and 'inner_state' not in new:  # it is empty
-    candidates.append(_count(new, old, at, was, {}))
-  return max(candidates, key=len, default={})
+def _is_sequence(node: dict[str, Any]) -> bool:
+  return all(key.isdigit() for key in node)
 
 
-def _by_key(new: Any, old: Any, at: Path, was: Path) -> Pairs:
-  pairs: Pairs = {}
-  for key in new.keys() & old.keys():
-    if not (_is_injected(new) and key in SCHEDULES):
-      pairs |= _pair(new[key], old[key], (*at, key), (*was, key))
-  return pairs
+def _members(node: dict[str, Any]) -> list[str]:
+  """Under which keys the states of other transformations can be."""
+  if _is_sequence(node):
+    return sorted(node, key=int)
+  inner = [key for key in _INNER if key in node]
+  if inner or _is_injected(node):
+    return inner
+  # Of `optax.named_chain`, or a whole state. Transformations count.
+  return [key for key, child in node.items() if list(_counts(child, ()))]
 
 
-def _align(new: Any, old: Any, at: Path, was: Path) -> Pairs:
-  """The pairs of two sequences, in order, that are the most in all."""
-  # Row i: the best for the first i of `new` and the first j of `old`.
-  row: list[Pairs] = [{} for _ in range(len(old) + 1)]
-  for k in _ordered(new):
-    above, row = row, [{}]
-    for j, m in enumerate(_ordered(old)):
-      best = max(above[j + 1], row[j], key=len)
-      if _may_match(new[k], old[m]):
-        both = above[j] | _pair(new[k], old[m], (*at, k), (*was, m))
-        best = max(both, best, key=len)
-      row.append(best)
-  return row[-1]
+def _counts(node: Any, path: Path) -> Iterator[Path]:
+  """The paths of all counts of updates."""
+  if isinstance(node, dict):
+    for key, child in node.items():
+      yield from _counts(child, (*path, key))
+  elif path[-1:] == ('count',):
+    yield path
 
 
-def _may_match(new: Any, old: Any) -> bool:
-  """Whether two members of chains can be states of one transformation."""
-  if not isinstance(new, dict) or not isinstance(old, dict):
-    return isinstance(new, dict) == isinstance(old, dict)
-  if _is_injected(new) or _is_injected(old):
-    return True
-  inside = set(_INNER) & (new.keys() | old.keys())
-  both = _is_sequence(new) or _is_sequence(old)
-  return bool(inside) or both or new.keys() == old.keys()
+def _size(node: Any) -> int:
+  return sum(map(_size, node.values())) if isinstance(node, dict) else 1
 
 
-def _count(new: Any, old: Any, at: Path, was: Path, pairs: Pairs) -> Pairs:
+# ---------------------------------------------------------------------------
+# The search.
+
+
+class _Search:
+  """Finds the pairs of two trees that are the most.
+
+  Either tree is taken as it is, or one level inside of it; what was found for
+  two nodes is kept, so that it takes no more than all pairs of nodes.
+  """
+
+  def __init__(self) -> None:
+    self._found: dict[tuple[Path, Path], Pairs] = {}
+
+  def pairs(self, new: Any, old: Any, at: Path, was: Path) -> Pairs:
+    """The pairs of `new`, which is at `at`, and `old`, which was at `was`."""
+    if not isinstance(new, dict) or not isinstance(old, dict):
+      leaves = not isinstance(new, dict) and not isinstance(old, dict)
+      return {at: was} if leaves and new == old else {}
+    if (at, was) not in self._found:
+      self._found[at, was] = self._of_nodes(new, old, at, was)
+    return self._found[at, was]
+
+  def _of_nodes(self, new: Any, old: Any, at: Path, was: Path) -> Pairs:
+    as_they_are = self._as_they_are(new, old, at, was)
+    if len(set(as_they_are.values())) == min(_size(new), _size(old)):
+      return as_they_are
+    candidates = [as_they_are]
+    if _is_injected(new) and not _is_injected(old):
+      inside = new.get('inner_state', {})
+      pairs = self.pairs(inside, old, (*at, 'inner_state'), was)
+      candidates.append(pairs | _count(at, old, was, pairs))
+    else:
+      for key in _members(new):
+        candidates.append(self.pairs(new[key], old, (*at, key), was))
+    for key in _members(old):
+      candidates.append(self.pairs(new, old[key], at, (*was, key)))
+    # The first of those that are the most; a count may serve two.
+    return max(candidates, key=lambda p: (len(p), len(set(p.values()))))
+
+  def _as_they_are(self, new: Any, old: Any, at: Path, was: Path) -> Pairs:
+    if _is_injected(new) != _is_injected(old):
+      return {}
+    pairs: Pairs = {}
+    for key in new.keys() & old.keys():
+      if not (_is_injected(new) and key in _SCHEDULES):
+        pairs |= self.pairs(new[key], old[key], (*at, key), (*was, key))
+    same = new.keys() == old.keys()
+    if _is_sequence(new) and _is_sequence(old):
+      whole = same and len(pairs) == _size(new)
+      return pairs if whole else self._align(new, old, at, was)
+    # Any two transformations count: that alone makes them no pair.
+    if same or _is_injected(new) or any(path[-1] != 'count' for path in pairs):
+      return pairs
+    return {}
+
+  def _align(self, new: Any, old: Any, at: Path, was: Path) -> Pairs:
+    """The pairs of two sequences, in order, that are the most in all."""
+    # Row i: the best for the first i of `new` and the first j of `old`.
+    row: list[Pairs] = [{} for _ in range(len(old) + 1)]
+    for k in _members(new):
+      above, row = row, [{}]
+      for j, m in enumerate(_members(old)):
+        here = self.pairs(new[k], old[m], (*at, k), (*was, m))
+        best = max(above[j] | here, above[j + 1], row[j], key=len)
+        row.append(best)
+    return row[-1]
+
+
+def _count(at: Path, old: Any, was: Path, pairs: Pairs) -> Pairs:
   """The count of updates of plain Optax, for injection around it.
 
   Rather that of a schedule, which has no place of its own any more, than one
   that also serves bias correction.
   """
-  counts = [p for p in _paths(old, was) if 'count' in p[-2:]]  # nnx: .value
   taken = set(pairs.values())
-  counts.sort(key=lambda path: path in taken)
-  [mine] = _paths(new['count'], (*at, 'count'))
-  return {mine: counts[0]} if counts else {}
-
-
-def _paths(node: Any, path: Path) -> Iterator[Path]:
-  if not isinstance(node, dict):
-    yield path
-    return
-  for key, child in node.items():
-    yield from _paths(child, (*path, key))
-
-
-def _is_sequence(node: dict[str, Any]) -> bool:
-  return all(key.isdigit() for key in node)
-
-
-def _ordered(node: Iterable[str]) -> list[str]:
-  return sorted(node, key=int)
+  counts = sorted(_counts(old, was), key=lambda path: path in taken)
+  return {(*at, 'count'): counts[0]} if counts else {}

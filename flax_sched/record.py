@@ -144,7 +144,8 @@ class Difference:
   config: Any
 
   def __str__(self) -> str:
-    where = f'{self.name}.{self.field}' if self.field else self.name
+    dot = '' if self.field[:1] in ('', '(', '[') else '.'
+    where = f'{self.name}{dot}{self.field}'
     return f'{where}: checkpoint {_show(self.checkpoint)} -> config ' + _show(
       self.config
     )

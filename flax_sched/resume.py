@@ -144,9 +144,9 @@ def _close(old: Any, new: float, entry: Entry) -> bool:
 
 def _rest(merge: Merge) -> Iterator[str]:
   """What differs in what the optimizers store."""
-  for path in merge.fresh:
+  for path in merge.pairing.fresh:
     yield f'{"/".join(path)} is new, and starts as in the target'
-  for path in merge.dropped:
+  for path in merge.pairing.dropped:
     yield f'{"/".join(path)} has no place any more, and is left out'
 
 
@@ -187,7 +187,8 @@ def _chosen(merge: Merge, name: str, policy: Policy) -> dict[str, Entry]:
         raise _impossible(
           name, choice, 'a stateful schedule needs inject_stateful_hyperparams'
         )
-      old = {**old, 'schedule': _constant(old['override'])}
+      constant = _constant(old['override'])
+      old = {**old, 'schedule': constant, 'override': None}
     return {name: old}
   for entry in (old, new):
     if 'memory' in entry or spec_lib.is_fingerprint(entry['schedule']):

@@ -232,9 +232,13 @@ def _of_functions(old: Any, new: Any, path: str) -> list[tuple[str, Any, Any]]:
   a, b = old['values'], new['values']
   # Another device may round otherwise, and what is left of a decay to 0 is
   # all rounding.
-  size = max(map(abs, [*a.values(), *b.values()]), default=0.0)
+  size = max(map(_size, [*a.values(), *b.values()]), default=0.0)
   return [
     (f'{path}({count})', a[count], b[count])
-    for count in a.keys() & b.keys()
-    if abs(a[count] - b[count]) > 1e-5 * size
+    for count in a
+    if count in b and _size(np.subtract(a[count], b[count])) > 1e-5 * size
   ]
+
+
+def _size(value: Any) -> float:
+  return float(np.max(np.abs(value)))

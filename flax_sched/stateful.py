@@ -122,14 +122,14 @@ class ScheduleStates(struct.PyTreeNode, Mapping[str, Any]):
     """Of plain schedules, and of states with their specs, by name."""
     schedules = {
       name: jax.tree_util.tree_map(_as_array, state)
-      for name, state in states.items()
+      for name, state in sorted(states.items())
       if isinstance(state, Schedule)
     }
     flat: dict[str, list[Any]] = {}
     for leaf in jax.tree_util.tree_leaves(list(schedules.values())):
       if leaf.size:  # Orbax refuses empty arrays
         flat.setdefault(leaf.dtype.name, []).append(leaf.reshape(-1))
-    names = tuple(name for name in states if name not in schedules)
+    names = tuple(sorted(states.keys() - schedules.keys()))
     return cls(
       parameters={dtype: _concatenate(parts) for dtype, parts in flat.items()},
       states=tuple(states[name] for name in names),
@@ -141,10 +141,29 @@ class ScheduleStates(struct.PyTreeNode, Mapping[str, Any]):
       specs=tuple(specs[name] for name in names),
     )
 
-  def put(self, name: str, state: Any, spec: str = '') -> ScheduleStates:
-    """With another plain schedule, or state and its spec, under a name."""
-    specs = dict(zip(self.stateful, self.specs, strict=True))
-    return self.pack({**self, name: state}, {**specs, name: spec})
+  def put(
+    self, name: str, state: Any, spec: str = '', batch: tuple[int, ...] = ()
+  ) -> ScheduleStates:
+    """With another plain schedule, or state and its spec, under a name.
+
+    Args:
+      name: the hyperparameter.
+      state: the schedule or state; in a population, one for each member, with
+        `batch` as the first axes of all its leaves, or one for all.
+      spec: what a stateful schedule is, as JSON.
+      batch: the shape of the population.
+    """
+    leaves = jax.tree_util.tree_leaves(state)
+    single = any(np.shape(leaf)[: len(batch)] != batch for leaf in leaves)
+
+    def put_one(states: ScheduleStates, state: Any) -> ScheduleStates:
+      specs = dict(zip(states.stateful, states.specs, strict=True))
+      return self.pack({**states, name: state}, {**specs, name: spec})
+
+    put = put_one
+    for _ in batch:
+      put = jax.vmap(put, in_axes=(0, None if single else 0))
+    return put(self, state)
 
   def __getitem__(self, name: str) -> Any:
     if name in self.stateful:

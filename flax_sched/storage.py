@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 import contextlib
 import functools
+import json
 import re
 from typing import Any
 
@@ -88,12 +89,20 @@ class Saved:
       DamagedError: if it can't be read.
     """
     path = self.path / RECORD
-    if not path.exists():
+    if not path.exists() and not self._had_record():
       return None
     with _reading():
       read = ocp.JsonCheckpointHandler().restore(path)
       read['hyperparams'].items()
       return dict(read)
+
+  def _had_record(self) -> bool:
+    # Orbax notes the items of a checkpoint beside them.
+    notes = self.path / '_CHECKPOINT_METADATA'
+    if not notes.exists():
+      return False
+    with _reading():
+      return RECORD in json.loads(notes.read_text())['item_handlers']
 
   @functools.cached_property
   def _tree(self) -> Any:

@@ -34,6 +34,7 @@ ORDER = [
   'record',
   'carry',
   'storage',
+  'target',
   'merge',
   'resume',
   'checkpoint',
