@@ -19,6 +19,8 @@ from flax_sched import carry
 # The items of a checkpoint.
 STATE = 'state'
 RECORD = 'hyperparams'
+# Orbax's name for an item that the user gave none.
+_UNNAMED = 'default'
 
 
 class DamagedError(Exception):
@@ -105,9 +107,14 @@ class Saved:
       return RECORD in json.loads(notes.read_text())['item_handlers']
 
   @functools.cached_property
+  def _state(self) -> Any:
+    path = self.path / STATE
+    return path if path.exists() else self.path / _UNNAMED
+
+  @functools.cached_property
   def _tree(self) -> Any:
     with _reading():
-      return ocp.PyTreeCheckpointHandler().metadata(self.path / STATE).tree
+      return ocp.PyTreeCheckpointHandler().metadata(self._state).tree
 
   @functools.cached_property
   def leaves(self) -> dict[carry.Path, Any]:
@@ -145,7 +152,7 @@ class Saved:
       ),
     )
     with _reading(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-      read = carry.flatten(reader.restore(self.path / STATE, args=args))
+      read = carry.flatten(reader.restore(self._state, args=args))
     return {
       path: _as(read[path], like, self.leaves[path])
       for path, like in targets.items()

@@ -139,7 +139,7 @@ def _small(s: State) -> State:
 def _with_numbers(tree: Any, found: dict[str, Place]) -> dict[str, Place]:
   """The places, the hyperparameters of an abstract target computed."""
   states = {place.path: _small(place.state) for place in found.values()}
-  if not any(map(_is_shape, jax.tree_util.tree_leaves(states))):
+  if not any(map(_is_shape, jax.tree_util.tree_leaves([*states.values()]))):
     return found
   numbers: dict[carry.Path, State] = {}
   for path, owner in _owners(tree):

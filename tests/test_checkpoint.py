@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import pathlib
 import shutil
 
 from flax import nnx
@@ -22,7 +23,11 @@ from flax_sched import inject
 from flax_sched import record
 from flax_sched import spec
 from flax_sched.compose import Crossfade
+import old_checkpoints
 import zoo
+
+# A checkpoint of each format, as `old_checkpoints.py` wrote them at the time.
+OLD = pathlib.Path(__file__).parent / 'checkpoints'
 
 # Where one array of a damaged checkpoint can't be read, Orbax closes the event
 # loop under the reads of the others, whose futures complain when they are done.
@@ -778,11 +783,13 @@ def test_reaction_or_not(manager):
 # Checkpoints that hold no record.
 
 
-def test_a_run_with_plain_optax(manager, caplog):
+@pytest.mark.parametrize('item', ['state', None])
+def test_a_run_with_plain_optax(item, manager, caplog):
   """Its moments and its count go on; that nothing is known is logged."""
   old = create(optax.adamw(optax.cosine_decay_schedule(0.5, 100)))
   state = train(old, 4)
-  manager.save(4, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
+  args = ocp.args.StandardSave(state)
+  manager.save(4, args=ocp.args.Composite(state=args) if item else args)
   for around in (CHAINS['none'], CHAINS['clip_before']):
     new = state_of(around=around, learning_rate=COSINE)
     restored = checkpoint.restore(manager, new)
@@ -829,6 +836,28 @@ def test_a_run_with_optax_s_injection(manager):
   assert next_values(restored)['weight_decay'] == 0.25
   with pytest.raises(ValueError, match='does not say what it is'):
     checkpoint.restore(manager, other, on_change='checkpoint')
+
+
+@pytest.mark.parametrize(
+  'directory', sorted(OLD.iterdir()), ids=lambda directory: directory.name
+)
+def test_each_format_since_the_first(directory, tmp_path, caplog):
+  """A checkpoint that an earlier version wrote goes on as it would have."""
+  kept = shutil.copytree(directory, tmp_path / 'kept')
+  expected = json.loads((kept / 'expected.json').read_text())
+  new = old_checkpoints.create()
+  for target in (new, abstract(new)):
+    caplog.clear()
+    with ocp.CheckpointManager(kept) as manager:
+      restored = checkpoint.restore(manager, target)
+    unknown = 'was not written by flax_sched.checkpoint.save' in caplog.text
+    assert unknown == (directory.name == 'format_0')
+    assert old_checkpoints.expected(restored) == expected
+    then = old_checkpoints.train(restored, 3)
+    now = old_checkpoints.train(new, old_checkpoints.STEP + 3)
+    assert_close(then.params, now.params)
+    assert_close(then.opt_state, now.opt_state)
+    assert restored.step == old_checkpoints.STEP
 
 
 def test_no_count_anywhere(manager):
