@@ -16,14 +16,16 @@ def test_python_blocks(capsys):
   """Every Python block runs as it stands, and prints what its comments say."""
   blocks = re.findall(r'```python\n(.*?)```', TEXT, re.DOTALL)
   assert blocks
+  namespace = {}
   for block in blocks:
-    exec(compile(block, 'README.md', 'exec'), {})
-  first, second = capsys.readouterr().out.splitlines()
+    exec(compile(block, 'README.md', 'exec'), namespace)
+  first, second, third = capsys.readouterr().out.splitlines()
   assert first == '0.0005'
   assert re.fullmatch(
     r"\{'learning_rate': Array\(1\.e-06, .*'weight_decay': Array\(0\.1, .*\}",
     second,
   )
+  assert f'`{third}`' in ' '.join(TEXT.split())
 
 
 def test_commands_and_links_exist():
