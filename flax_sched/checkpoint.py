@@ -116,8 +116,8 @@ def restore(
   The checkpoint's are those that `save` wrote; the config's are those of the
   target. Where they differ, `on_change` decides:
 
-  - 'error': a `ScheduleMismatchError` that lists every difference, with the
-    values before and after;
+  - 'error': a `ScheduleMismatchError` that lists every difference, by the
+    fields that `repr` of a schedule shows, with the values before and after;
   - 'config': the config's are followed;
   - 'checkpoint': those of the checkpoint are followed, as far as it has them;
   - 'rebase': from the value by the checkpoint, the hyperparameter moves to the

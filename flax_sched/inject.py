@@ -40,12 +40,14 @@ class InjectHyperparamsState(struct.PyTreeNode):
       next update uses it.
     spec: the schedules, as JSON: `{name: spec}`. It is static: an update
       follows it as constants of the compiled program.
+    transformation: what the factory is, for checkpoints; see `Factory`.
   """
 
   count: jax.Array
   inner_state: optax.OptState
   hyperparams: dict[str, jax.Array]
   spec: str = struct.field(pytree_node=False, default='{}')
+  transformation: str = struct.field(pytree_node=False, default='')
 
 
 class InjectStatefulHyperparamsState(struct.PyTreeNode):
@@ -59,6 +61,7 @@ class InjectStatefulHyperparamsState(struct.PyTreeNode):
     hyperparams: float32 of shape () by name: what the last update used.
     overrides: float32 of shape (k,), for the k names in alphabetical order: the
       value to use in place of the schedule's; NaN for none.
+    transformation: as in `InjectHyperparamsState`.
   """
 
   count: jax.Array
@@ -66,6 +69,7 @@ class InjectStatefulHyperparamsState(struct.PyTreeNode):
   hyperparams_states: ScheduleStates
   hyperparams: dict[str, jax.Array]
   overrides: jax.Array
+  transformation: str = struct.field(pytree_node=False, default='')
 
 
 def inject_hyperparams(
@@ -134,6 +138,7 @@ def inject_hyperparams(
       inner_state=_init_inner(caller, factory, values, params),
       hyperparams=values,
       spec=own_spec,
+      transformation=factory.description,
     )
 
   def update(
@@ -235,6 +240,7 @@ def inject_stateful_hyperparams(
       hyperparams=values,
       # Not empty, since Orbax saves no empty arrays.
       overrides=jnp.full(len(values) or 1, jnp.nan, hyperparam_dtype),
+      transformation=factory.description,
     )
 
   def update(

@@ -20,7 +20,8 @@ A record is plain data, so that it is JSON and a person can read it:
    },
    "count": 0,
    "value": 0.5,
-   "wrapper": "inject_hyperparams"
+   "wrapper": "inject_hyperparams",
+   "transformation": "sgd"
   }
  }
 }
@@ -61,9 +62,9 @@ def record(x: Any) -> dict[str, Any]:
   Returns:
     `{'format': 1, 'unit': 'update', 'hyperparams': {name: entry, ...}}`. Each
     entry has the spec of the `schedule`; the `count` of completed updates; the
-    `value` that the last update used; the `wrapper` that injects it; the
-    `override`, if one is in force; and for a stateful schedule `memory`, the
-    place of its state.
+    `value` that the last update used; the `wrapper` that injects it, and if it
+    is Optax's, the `transformation`; the `override`, if one is in force; and
+    for a stateful schedule `memory`, the place of its state.
   """
   entries = entries_of(places.find('save', x))
   return {'format': FORMAT, 'unit': 'update', 'hyperparams': entries}
@@ -93,6 +94,8 @@ def _entry(s: State, key: str) -> Entry:
     'value': spec_lib.plain(key, s.hyperparams[key]),
     'wrapper': 'inject_hyperparams',
   }
+  if s.transformation:
+    entry['transformation'] = s.transformation
   if isinstance(s, InjectStatefulHyperparamsState):
     entry['wrapper'] = 'inject_stateful_hyperparams'
     override = places.override(s, key)
@@ -188,7 +191,10 @@ def _of_entries(
 ) -> Iterator[Difference]:
   old, new = saved['schedule'], current['schedule']
   if not is_on_the_way(old, new):
-    for field, a, b in spec_lib.differences(old, new):
+    path = ''
+    if old['kind'] == 'Crossfade' and new['kind'] != 'Crossfade':
+      old, path = old['new'], 'new'  # what it moves to, by an earlier rebase
+    for field, a, b in spec_lib.differences(old, new, path):
       yield Difference(name, field, a, b)
   override = saved.get('override'), current.get('override')
   if override[0] != override[1]:

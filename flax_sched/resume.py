@@ -33,6 +33,8 @@ class ScheduleMismatchError(ValueError):
       `field`, `checkpoint` and `config`.
   """
 
+  __module__ = 'flax_sched.checkpoint'  # where users find it
+
   def __init__(self, message: str, differences: Iterable[Difference]):
     super().__init__(message)
     self.differences = tuple(differences)
@@ -144,6 +146,16 @@ def _close(old: Any, new: float, entry: Entry) -> bool:
 
 def _rest(merge: Merge) -> Iterator[str]:
   """What differs in what the optimizers store."""
+  names: dict[tuple[str, str], list[str]] = {}
+  for name in sorted(merge.now.keys() & merge.then.keys()):
+    old, new = (
+      str(side[name].get('transformation', ''))
+      for side in (merge.then, merge.now)
+    )
+    if old and new and old != new:
+      names.setdefault((old, new), []).append(name)
+  for (old, new), ones in names.items():
+    yield f'{", ".join(ones)}: of {old} in the checkpoint, of {new} now'
   for path in merge.pairing.fresh:
     yield f'{"/".join(path)} is new, and starts as in the target'
   for path in merge.pairing.dropped:
@@ -196,7 +208,7 @@ def _chosen(merge: Merge, name: str, policy: Policy) -> dict[str, Entry]:
   if np.ndim(old['count']):
     raise _impossible(name, choice, 'the members of a population differ')
   before, after = (
-    entry['schedule']
+    _followed(entry['schedule'], old['count'])
     if entry.get('override') is None
     else _constant(entry['override'])
     for entry in (old, new)
@@ -208,6 +220,14 @@ def _chosen(merge: Merge, name: str, policy: Policy) -> dict[str, Entry]:
     transition_steps=policy.rebase_steps,
   )
   return {name: {'schedule': spec_lib.to_spec(crossfade)}}
+
+
+def _followed(spec: dict[str, Any], count: int) -> dict[str, Any]:
+  """What is followed from a count on: of a rebase that is over, its end."""
+  if spec['kind'] != 'Crossfade':
+    return spec
+  is_over = spec['begin'] + spec['transition_steps'] <= count
+  return _followed(spec['new'], count) if is_over else spec
 
 
 def _constant(value: Any) -> dict[str, Any]:
@@ -237,7 +257,7 @@ def _report(
       count = int(then['count'])
       old, new = record.value(then, count), record.value(now, count)
       if old is not None and new is not None:
-        yield f'    its value at update {count}: {old:.6g} -> {new:.6g}'
+        yield f'{name} at update {count}: {old:.6g} -> {new:.6g}'
   yield from rest
 
 

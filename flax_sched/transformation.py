@@ -40,6 +40,9 @@ class Factory:
 
   Attributes:
     name: the factory's name, for messages.
+    description: of a factory of Optax, its name and its plain arguments that
+      are no hyperparameters, such as 'adam(nesterov=True)'; of others nothing,
+      since their names say less than they may change.
     hyperparams: the arguments that are hyperparameters, by name: numbers,
       schedules, stateful schedules or other callables of the count.
   """
@@ -91,6 +94,7 @@ class Factory:
         self.hyperparams[name] = value
       else:
         self._constants[name] = value
+    self.description = _describe(factory, self.name, self._constants)
 
   def __call__(
     self, values: Mapping[str, Any]
@@ -110,6 +114,16 @@ class Factory:
       return jax.tree_util.tree_map(lambda u: rate * u, updates), state
 
     return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def _describe(factory: Any, name: str, constants: Mapping[str, Any]) -> str:
+  if getattr(factory, '__module__', '').split('.')[0] != 'optax':
+    return ''
+  plain = (bool, int, float, str)
+  arguments = sorted(
+    f'{k}={v!r}' for k, v in constants.items() if isinstance(v, plain)
+  )
+  return f'{name}({", ".join(arguments)})' if arguments else name
 
 
 def _multiplies(

@@ -186,6 +186,7 @@ def test_a_person_can_read_the_record(manager):
         'count': 2,
         'value': 0.25,
         'wrapper': 'inject_hyperparams',
+        'transformation': 'adam',
       },
       'b1': {
         'schedule': {
@@ -197,6 +198,7 @@ def test_a_person_can_read_the_record(manager):
         'count': 2,
         'value': float(str(LONGER(1))),
         'wrapper': 'inject_hyperparams',
+        'transformation': 'adam',
       },
       'w/learning_rate': {
         'schedule': {
@@ -208,6 +210,7 @@ def test_a_person_can_read_the_record(manager):
         'count': 2,
         'value': 0.125,
         'wrapper': 'inject_stateful_hyperparams',
+        'transformation': 'sgd',
         'override': 0.125,
       },
     },
@@ -377,7 +380,9 @@ def test_an_error_by_default(change, pair, manager):
     assert line in message
   assert len(caught.value.differences) == len(lines)
   values = [fs.as_schedule(s)(4) for s in (old, new)]
-  assert f'its value at update 4: {values[0]:.6g} -> {values[1]:.6g}' in message
+  assert (
+    f'learning_rate at update 4: {values[0]:.6g} -> {values[1]:.6g}' in message
+  )
   for word in ("'config'", "'checkpoint'", "'rebase'", 'rebase_steps='):
     assert word in message
   assert_equal(target, before)
@@ -444,6 +449,28 @@ def test_rebase(change, pair, manager):
   assert next_values(arrived) == {'learning_rate': float(after(16))}
   schedules = inject.schedules(restored.opt_state)
   assert isinstance(schedules['learning_rate'], Crossfade)
+
+
+def test_one_rebase_after_another(manager):
+  """A second change is listed by field, and what is over is left behind."""
+  saved(manager, state_of(learning_rate=COSINE))
+  for steps in (200, 300, 400):
+    lr = fs.cosine_decay_schedule(0.5, steps)
+    target = state_of(learning_rate=lr)
+    if steps > 200:
+      with pytest.raises(
+        checkpoint.ScheduleMismatchError,
+        match=r'learning_rate\.new\.decay_steps: .* -> config ' + str(steps),
+      ):
+        checkpoint.restore(manager, target)
+    state = checkpoint.restore(
+      manager, target, on_change='rebase', rebase_steps=2
+    )
+    followed = inject.schedules(state.opt_state)['learning_rate']
+    assert isinstance(followed.old, type(COSINE))
+    assert followed.new == lr
+    state = train(state, 2)
+    checkpoint.save(manager, int(state.step), state)
 
 
 @both
@@ -637,6 +664,30 @@ def test_another_optimizer(manager):
   assert restored.opt_state.count == 4
   trace = restored.opt_state.inner_state[0].trace
   assert_equal(trace, jax.tree.map(jnp.zeros_like, restored.params))
+
+
+@both
+@pytest.mark.parametrize(
+  ('old', 'new', 'names'),
+  [
+    ((optax.adam, {}), (optax.adamax, {}), 'of adam in the checkpoint'),
+    (
+      (optax.adam, {}),
+      (optax.adam, {'nesterov': True}),
+      r'of adam in the checkpoint, of adam\(nesterov=True\) now',
+    ),
+  ],
+)
+def test_an_optimizer_of_the_same_layout(wrapper, old, new, names, manager):
+  """What it stores has the same names: the record still tells them apart."""
+  (old, arguments), (new, others) = old, new
+  state = state_of(wrapper, old, learning_rate=COSINE, **arguments)
+  state = saved(manager, state)
+  target = state_of(wrapper, new, learning_rate=COSINE, **others)
+  with pytest.raises(checkpoint.ScheduleMismatchError, match=names):
+    checkpoint.restore(manager, target)
+  restored = checkpoint.restore(manager, target, on_change='config')
+  assert_equal(restored.opt_state.inner_state, state.opt_state.inner_state)
 
 
 def test_another_model(manager):
