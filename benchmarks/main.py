@@ -18,9 +18,10 @@ BENCHMARKS = [
   'host_call',
   'step',
   'sweep',
+  'saving',
   'import_time',
 ]
-PACKAGES = ['jax', 'flax', 'optax', 'numpy']
+PACKAGES = ['jax', 'flax', 'optax', 'orbax-checkpoint', 'numpy']
 
 
 def main():

@@ -11,6 +11,11 @@ Everything can be changed on the command line:
   --config.optimizer.learning_rate.peak_value=1e-3
   --config.optimizer.b2='{"name": "constant_schedule", "value": 0.99}'
   --config.total_steps=2000   (warm-up and decay stretch with it)
+
+In the directory of a run with other schedules, this is an error, unless:
+
+  --config.on_change=config   (these, from here on; or checkpoint: those)
+  --config.on_change=rebase --config.rebase_steps=100   (without a jump)
 """
 
 import ml_collections
@@ -24,6 +29,10 @@ def get_config() -> ml_collections.ConfigDict:
   config.total_steps = 1000  # updates, about 45 epochs
   config.checkpoint_every_steps = 200
   config.progress_every_steps = 20  # how often the progress bar changes
+  # Where the directory's checkpoint has other schedules, and for how many
+  # updates 'rebase' moves: see flax_sched.checkpoint.restore.
+  config.on_change = 'error'
+  config.rebase_steps = ml_collections.config_dict.placeholder(int)
 
   # The optimizer is one of Optax's, by name; each argument is a number, or the
   # name of a schedule of flax_sched with its arguments. Lengths are in updates.

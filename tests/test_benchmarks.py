@@ -1,12 +1,17 @@
 """The benchmarks compare like with like, and run."""
 
+import operator
+
+import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from benchmarks import exactness
 from benchmarks import host_call
 from benchmarks import main
 from benchmarks import program_size
+from benchmarks import saving
 from benchmarks import side_by_side
 from benchmarks import step
 from benchmarks import sweep
@@ -68,6 +73,33 @@ def test_steps_train_alike():
     np.testing.assert_allclose(
       params['out'], scheduled['optax.inject_hyperparams']['out'], rtol=1e-5
     )
+
+
+def test_saving_writes_the_same_state(tmp_path):
+  """Each side writes all of it; it is 100 MB where it is measured."""
+  large = jax.tree.leaves(jax.eval_shape(saving.init_state))
+  assert sum(x.size * x.dtype.itemsize for x in large) == pytest.approx(1e8)
+  state = saving.train_step(saving.init_state(size=4 * saving.LAYERS))
+  for name, save in saving.SIDES.items():
+    with ocp.CheckpointManager(tmp_path / name) as manager:
+      save(manager, 0, state)
+  assert list(tmp_path.glob('*/0/hyperparams')) == [
+    tmp_path / 'flax_sched' / '0' / 'hyperparams'
+  ]
+  with ocp.StandardCheckpointer() as plain:
+    for folder in ('Orbax/0/default', 'flax_sched/0/state'):
+      restored = plain.restore(tmp_path / folder, state)
+      jax.tree.map(np.testing.assert_array_equal, restored, state)
+
+
+def test_saving_takes_both_times(tmp_path):
+  """Of each side in each round but the first, the longer one last."""
+  state = saving.init_state(size=saving.LAYERS)
+  returned, written = saving.take_turns(2, state, tmp_path)
+  assert list(returned) == list(written) == list(saving.SIDES)
+  for name in saving.SIDES:
+    assert len(returned[name]) == len(written[name]) == 2
+    assert all(map(operator.lt, returned[name], written[name]))
 
 
 def test_every_benchmark_is_listed():

@@ -23,6 +23,7 @@ import pytest
 import configs.digits
 from examples.digits import train
 import flax_sched as fs
+from flax_sched import checkpoint
 from flax_sched import tensorboard
 from flax_sched.config import build_schedule
 
@@ -37,6 +38,14 @@ def small_config(total_steps=9):
   config.batch_size = 16
   config.checkpoint_every_steps = 3
   config.progress_every_steps = 2
+  return config
+
+
+def changed(config, key, value):
+  """The config with a key of it, such as `optimizer.b2`, changed or added."""
+  *outer, last = key.split('.')
+  with config.unlocked():
+    functools.reduce(getattr, outer, config)[last] = value
   return config
 
 
@@ -154,12 +163,12 @@ def test_an_interrupted_run_goes_on(whole, tmp_path, monkeypatch, capsys):
       raise KeyboardInterrupt
     return compiled(*args)
 
-  def saved(manager, state, config, save=train.save):
+  def saved(manager, step, *args, save=checkpoint.save, **kwargs):
     logged = tensorboard.read_scalars(tmp_path / 'logs', 'loss')['']
-    assert len(logged[0]) == state.step, 'the logs are behind the checkpoint'
-    save(manager, state, config)
+    assert len(logged[0]) == step, 'the logs are behind the checkpoint'
+    return save(manager, step, *args, **kwargs)
 
-  monkeypatch.setattr(train, 'save', saved)
+  monkeypatch.setattr(checkpoint, 'save', saved)
   monkeypatch.setattr(train, 'train_step', interrupted)
   with pytest.raises(KeyboardInterrupt):
     train.train_and_evaluate(config, str(tmp_path))
@@ -194,31 +203,93 @@ def test_a_finished_run_says_so(whole, finished, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-  ('change', 'message'),
+  ('key', 'value', 'message'),
   [
-    (
-      {'optimizer.learning_rate.peak_value': 0.5},
-      r'-.*"peak_value": 0.003,\n\+.*"peak_value": 0.5,$',
-    ),
-    # Its state has another structure.
-    (
-      {'optimizer': {'name': 'sgd', 'learning_rate': 0.5}},
-      r'-.*"name": "adamw",(.|\n)*\+.*"name": "sgd"',
-    ),
+    ('seed', 1, r"'seed': 1(.|\n)*'seed': 0"),
+    ('batch_size', 32, r"'batch_size': 32(.|\n)*'batch_size': 16"),
   ],
 )
-def test_another_config_is_refused(finished, change, message):
-  """With what differs."""
+def test_another_run_is_refused(finished, key, value, message):
+  """With what differs, whatever is to happen with the schedules."""
   config = small_config()
-  config.unlock()
-  for key, value in change.items():
-    *outer, last = key.split('.')
-    where = functools.reduce(getattr, outer, config)
-    where[last] = value
+  config.on_change = 'config'
   with pytest.raises(
-    ValueError, match=r'no run of another config(.|\n)*' + message
+    ValueError, match=r'no run of other data, got (.|\n)*' + message
   ):
+    train.train_and_evaluate(changed(config, key, value), str(finished))
+
+
+@pytest.mark.parametrize(
+  ('key', 'value', 'message'),
+  [
+    (
+      'optimizer.learning_rate.peak_value',
+      0.5,
+      r'learning_rate\..*_value: checkpoint 0\.003 -> config 0\.5\n',
+    ),
+    (
+      'optimizer',
+      {'name': 'sgd', 'learning_rate': 0.5},
+      r'learning_rate: of adamw in the checkpoint, of sgd now\n',
+    ),
+    # Its state has the same structure.
+    ('optimizer.nesterov', True, r'of adamw\(nesterov=True\) now\n'),
+  ],
+)
+def test_another_optimizer_is_refused(finished, key, value, message):
+  """With what differs, and what may be done; and nothing is changed."""
+  config = changed(small_config(), key, value)
+  files = sorted(finished.rglob('*'))
+  choices = r"(.|\n)*on_change='config'(.|\n)*'checkpoint'(.|\n)*'rebase'"
+  with pytest.raises(checkpoint.ScheduleMismatchError, match=message + choices):
     train.train_and_evaluate(config, str(finished))
+  assert sorted(finished.rglob('*')) == files
+
+
+@pytest.mark.parametrize('on_change', ['config', 'checkpoint', 'rebase'])
+def test_a_run_goes_on_with_other_schedules(
+  finished, on_change, monkeypatch, capsys
+):
+  """A longer run, a higher peak: the values are those of the side chosen."""
+  config = small_config(total_steps=15)
+  changed(config, 'optimizer.learning_rate.peak_value', 0.01)
+  config.on_change = on_change
+  if on_change == 'rebase':
+    config.rebase_steps = 4
+  assert train.train_and_evaluate(config, str(finished))['steps'] == 15
+  assert 'Resumed at step 9 of 15.' in capsys.readouterr().out
+  logged = tensorboard.read_scalars(finished / 'logs')
+  assert set(logged) == HYPERPARAMS
+  for name, (steps, values) in logged.items():
+    np.testing.assert_array_equal(steps, range(15))
+    old, new = (
+      build_schedule(c.optimizer[name])(steps) for c in (small_config(), config)
+    )
+    share = {
+      'config': steps >= 9,
+      'checkpoint': 0,
+      'rebase': np.clip((steps - 9) / 4, 0, 1),
+    }[on_change]
+    planned = old + share * (new - old)
+    np.testing.assert_allclose(values, planned, rtol=1e-6, atol=1e-9)
+  # Another resume need not choose again, but where the config's are not used.
+  config.on_change, config.rebase_steps = 'error', None
+  monkeypatch.setattr(train, 'train_step', None)
+  if on_change == 'checkpoint':
+    with pytest.raises(checkpoint.ScheduleMismatchError):
+      train.train_and_evaluate(config, str(finished))
+  else:
+    train.train_and_evaluate(config, str(finished))
+    assert 'Nothing is left to train' in capsys.readouterr().out
+
+
+def test_a_shorter_run_is_over(finished, monkeypatch, capsys):
+  """With fewer steps than it has made, no step is left."""
+  monkeypatch.setattr(train, 'train_step', None)
+  config = small_config(total_steps=6)
+  config.on_change = 'config'
+  assert train.train_and_evaluate(config, str(finished))['steps'] == 9
+  assert 'Nothing is left to train' in capsys.readouterr().out
 
 
 def test_the_config_freezes_and_its_lengths_follow():

@@ -4,7 +4,6 @@ A run that is stopped at any moment, even by kill -9, goes on when it is started
 again, and ends bit for bit as if it had never stopped.
 """
 
-import difflib
 import functools
 import json
 import pathlib
@@ -22,6 +21,7 @@ from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 import flax_sched as fs
+from flax_sched import checkpoint
 from flax_sched import config as fs_config
 from flax_sched import metrics
 from flax_sched import plot
@@ -99,7 +99,9 @@ def train_and_evaluate(config: Any, workdir: str) -> dict[str, Any]:
     What is in result.json: test accuracy, steps, the last hyperparameters.
 
   Raises:
-    ValueError: if workdir holds a run of another config.
+    ScheduleMismatchError: if workdir holds a run with other schedules or
+      another optimizer, and config.on_change does not say what to do.
+    ValueError: if workdir holds a run of other data.
   """
   directory = pathlib.Path(workdir).resolve()
   images, test_images, labels, test_labels = load_data()
@@ -110,7 +112,7 @@ def train_and_evaluate(config: Any, workdir: str) -> dict[str, Any]:
     if manager.latest_step() is not None:
       state = restore(manager, state, config)
     first_step = int(state.step)
-    if first_step == total_steps:
+    if first_step >= total_steps:
       print('Nothing is left to train: only the summary is made again.')
     else:
       writer = metrics.create_writer(directory / 'logs', first_step=first_step)
@@ -130,20 +132,11 @@ def train_and_evaluate(config: Any, workdir: str) -> dict[str, Any]:
             progress.update(done - progress.n)
           if done % config.checkpoint_every_steps == 0 or done == total_steps:
             logger.flush()  # no checkpoint may be ahead of the logs
-            save(manager, state, config)
+            run = ocp.args.JsonSave(identity(config))
+            checkpoint.save(manager, done, state, run=run)
   logits = state.apply_fn({'params': state.params}, test_images)
   right = np.argmax(logits, axis=-1) == test_labels
   return summarize(config, state, right, directory)
-
-
-def save(
-  manager: ocp.CheckpointManager, state: TrainState, config: Any
-) -> None:
-  """Starts to save the state, and which run it is of."""
-  args = ocp.args.Composite(
-    state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(identity(config))
-  )
-  manager.save(int(state.step), args=args)
 
 
 def restore(
@@ -151,27 +144,23 @@ def restore(
 ) -> TrainState:
   """The state of the last complete checkpoint, if it is of this run."""
   step, args = manager.latest_step(), ocp.args
-  # First this: the state of another optimizer would not fit into `like`.
   saved = manager.restore(step, args=args.Composite(run=args.JsonRestore())).run
   if saved != identity(config):
-    there, here = (
-      json.dumps(run, indent=2, sort_keys=True).splitlines()
-      for run in (saved, identity(config))
-    )
-    changes = '\n'.join(d for d in difflib.ndiff(there, here) if d[0] in '-+')
     raise ValueError(
-      'train_and_evaluate: workdir must hold no run of another config, got '
-      f'{manager.directory.parent}. Use another one, or undo:\n{changes}'
+      'train_and_evaluate: workdir must hold no run of other data, got '
+      f'{manager.directory.parent}. Use another one, or go back from '
+      f'{identity(config)} to {saved}.'
     )
+  state = checkpoint.restore(
+    manager, like, on_change=config.on_change, rebase_steps=config.rebase_steps
+  )
   print(f'Resumed at step {step:,} of {config.total_steps:,}.')
-  item = args.Composite(state=args.StandardRestore(like))
-  return manager.restore(step, args=item).state
+  return state
 
 
 def identity(config: Any) -> dict[str, Any]:
-  """What must not change in the course of a run: not how often it reports."""
-  plain = json.loads(config.to_json())
-  return {k: v for k, v in plain.items() if not k.endswith('_every_steps')}
+  """Which data a run sees: the optimizer's side, `checkpoint` compares."""
+  return {'seed': config.seed, 'batch_size': config.batch_size}
 
 
 def summarize(
