@@ -187,6 +187,7 @@ def with_override(s: Any, key: str, value: Any) -> Any:
   """An injected state that uses a value in place of a schedule's; NaN: none."""
   index = sorted(s.hyperparams).index(key)
   overrides = jnp.asarray(places.unwrap(s.overrides))
+  value = jnp.asarray(value, overrides.dtype)
   overrides = overrides.at[..., index].set(value)
   return s.replace(overrides=places.like(overrides, s.overrides))
 

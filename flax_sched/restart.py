@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+import functools
+import json
 from typing import Any, TypeVar
 
 import jax
@@ -14,8 +16,10 @@ from flax_sched import arguments
 from flax_sched import curves
 from flax_sched import inject
 from flax_sched import places
+from flax_sched import spec as spec_lib
 from flax_sched.compose import Join
 from flax_sched.compose import Shift
+from flax_sched.inject import InjectHyperparamsState
 from flax_sched.inject import InjectStatefulHyperparamsState
 from flax_sched.places import State
 from flax_sched.schedule import Constant
@@ -31,7 +35,8 @@ def reset_count(
   """A copy of a state whose schedules start again.
 
   For fine-tuning: moments, their own counts (those of Adam's bias correction)
-  and a `TrainState`'s step stay as they are. A stateful schedule, such as
+  and a `TrainState`'s step stay as they are, and so do constants and what
+  `set_hyperparams` has put in place of a schedule. A stateful schedule, such as
   `reduce_on_plateau`, forgets what it has seen.
 
   Args:
@@ -39,17 +44,19 @@ def reset_count(
       in place and returned. Its counts are concrete.
     count: the number of completed updates from which the schedules go on.
     only: the hyperparameters to start again, one name or several, by the names
-      that `hyperparams` gives; None: all. One that shares its transformation's
-      count with others that go on follows its schedule with a delay, which a
-      checkpoint then remembers.
+      that `hyperparams` gives; None: all. Where other schedules share the
+      transformation's count and go on, these follow theirs with a delay, which
+      a checkpoint then remembers.
 
   Returns:
     The new state.
 
   Raises:
-    ValueError: if a name is unknown, or the count negative; if a count would
-      jump ahead for some of a transformation's hyperparameters only, or one of
-      them is a function or stateful.
+    TypeError: if the count is not a number.
+    ValueError: if a name is unknown, or the count is negative or beyond int32;
+      if a count would jump ahead for some of the schedules that share it only,
+      or one of them is a function; if a stateful schedule is of a class that
+      the state does not describe.
 
   >>> import flax_sched as fs
   >>> import jax.numpy as jnp, optax
@@ -64,7 +71,7 @@ def reset_count(
   Array(0.5, dtype=float32)
   """
   caller = 'reset_count'
-  start = int(arguments.steps(caller, 'count', count, zero=True))
+  start = int(arguments.int32_steps(caller, 'count', _read(count), zero=True))
   found = places.find(caller, state)
   names = [only] if isinstance(only, str) else found if only is None else only
   for name in names:
@@ -72,59 +79,114 @@ def reset_count(
 
   def reset(path: tuple[Any, ...], s: State) -> State:
     keys = {found[n].key: n for n in names if found[n].path == path}
-    if len(keys) == len(s.hyperparams):
-      for key in keys:
-        s = _start_again(s, key, start)
-      return s.replace(count=places.like(jnp.int32(start), s.count))
+    counting = _counting(s)
+    # Those that do not count are no reason to delay the others.
+    whole = counting <= keys.keys() and (only is None or bool(keys))
     for key, name in keys.items():
-      s = _delay(caller, s, key, name, start)
-    return s
+      if key in _stateful(s):
+        s = _start_again(caller, s, key, name, start)
+      elif key in counting:
+        late = 0 if whole else _late(caller, s, key, name, start)
+        s = _with_delay(s, key, late)
+    return s.replace(count=_filled(start, s.count)) if whole else s
 
   return places.map_injected(reset, state)
 
 
-def _start_again(s: State, key: str, count: int) -> State:
+def _stateful(s: State) -> tuple[str, ...]:
+  """The hyperparameters that follow stateful schedules."""
+  if isinstance(s, InjectStatefulHyperparamsState):
+    return s.hyperparams_states.stateful
+  return ()
+
+
+def _counting(s: State) -> set[str]:
+  """The hyperparameters whose value depends on the state's count."""
+  constant = {
+    key
+    for key, schedule in inject.schedules(s).items()
+    if isinstance(schedule, Constant)
+  }
+  return s.hyperparams.keys() - constant - set(_stateful(s))
+
+
+def _start_again(caller: str, s: Any, key: str, name: str, count: int) -> State:
   """With a stateful schedule as it is before its first loss."""
-  if not isinstance(s, InjectStatefulHyperparamsState):
-    return s
   states = s.hyperparams_states
-  if key not in states.stateful:
-    return s
   index = states.stateful.index(key)
   schedule = inject.parse_entry(states.specs[index])
   if schedule is None:
     raise ValueError(
-      f'reset_count: {key} follows a stateful schedule that only its '
-      'transformation knows, so that it cannot start again here. Put '
-      'schedule.init() in its place in the state.'
+      f'{caller}: {name} must follow a schedule that the state describes, got '
+      f'{_described(s, key)}. Pass only=... with the other names, and take the '
+      'state of this one from a new tx.init(params).'
     )
 
-  def with_count(x: Any) -> Any:
-    wrapped = isinstance(x, WrappedScheduleState)
-    return x.replace(count=jnp.int32(count)) if wrapped else x
+  def is_wrapped(x: Any) -> bool:
+    return isinstance(x, WrappedScheduleState)
+
+  def begin(new: Any, old: Any) -> Any:
+    if is_wrapped(new):
+      return old.replace(count=_filled(count, old.count))
+    return _filled(new, old)
 
   new = jax.tree_util.tree_map(
-    with_count,
-    schedule.init(),
-    is_leaf=lambda x: isinstance(x, WrappedScheduleState),
+    begin, schedule.init(), states.states[index], is_leaf=is_wrapped
   )
-  new = jax.tree_util.tree_map(places.like, new, states.states[index])
   after = (*states.states[:index], new, *states.states[index + 1 :])
   return s.replace(hyperparams_states=states.replace(states=after))
 
 
-def _delay(caller: str, s: State, key: str, name: str, count: int) -> State:
-  """With the schedule of one hyperparameter begun later."""
-  schedule = _schedule(caller, s, key, name)
-  late = int(places.unwrap(s.count)) - count
-  if late < 0:
+def _filled(x: Any, old: Any) -> Any:
+  """An array full of `x` where another is: in a population, for each member."""
+  old_array = places.unwrap(old)
+  x = jnp.asarray(x, old_array.dtype)
+  return places.like(jnp.broadcast_to(x, old_array.shape), old)
+
+
+def _late(caller: str, s: State, key: str, name: str, count: int) -> int:
+  """By how much a schedule begun again is late."""
+  remedy = 'Reset all hyperparameters of its transformation.'
+  _plain(caller, s, key, name, remedy)
+  now = _count(caller, s, key, name, remedy)
+  if count > now:
     raise ValueError(
-      f'{caller}: count must be at most {late + count}, the count of the '
-      f'transformation, to start {name} alone again, got {count}. Reset all '
-      'of its hyperparameters.'
+      f'{caller}: count must be at most {now}, that of the transformation, to '
+      f'start {name} again and not the others, got {count}. {remedy}'
     )
-  delayed = Shift(schedule=schedule, begin=np.int32(late))
-  return access.with_schedule(s, key, delayed)
+  return now - count
+
+
+def _with_delay(s: State, key: str, late: int) -> State:
+  """With the schedule of a hyperparameter delayed by this, and no more."""
+  schedule = inject.schedules(s).get(key)
+  own = _undelayed(schedule)
+  if late == 0 and own is schedule:
+    return s
+  own = places.on_host(own)
+  if late:
+    inner = own if isinstance(own, Shift) else _shifted(own, 0)
+    own = _shifted(inner, late)
+  override = places.override(s, key)
+  s = access.with_schedule(s, key, own)
+  return s if override is None else access.with_override(s, key, override)
+
+
+# A delay is a shift of a shift: the inner one, perhaps by 0, is the schedule's
+# own, so that starting it once more takes the delay away and nothing else.
+
+
+def _shifted(schedule: Schedule, begin: int) -> Schedule:
+  return Shift(schedule=schedule, begin=np.int32(begin))
+
+
+def _undelayed(schedule: Schedule | None) -> Schedule | None:
+  if not isinstance(schedule, Shift) or not isinstance(
+    schedule.schedule, Shift
+  ):
+    return schedule
+  own = schedule.schedule
+  return own if places.on_host(own.begin) else own.schedule
 
 
 def branch_cooldown(
@@ -163,7 +225,8 @@ def branch_cooldown(
   Raises:
     TypeError: if an argument is not a number.
     ValueError: if the shape or the name is unknown, an argument is out of
-      range, or the hyperparameter follows a function or a stateful schedule.
+      range, the state is of a population, or the hyperparameter follows a
+      function or a stateful schedule, unless `set_hyperparams` has set it.
 
   Source: Hägele et al. (2024), Scaling Laws and Compute-Optimal Training Beyond
   Fixed Training Durations, arXiv:2405.18392.
@@ -179,8 +242,12 @@ def branch_cooldown(
   {'learning_rate': Array(0.125, dtype=float32)}
   """
   caller = 'branch_cooldown'
-  length = arguments.steps(caller, 'steps', steps)
-  end = arguments.value(caller, 'end_value', end_value)
+  length = arguments.steps(caller, 'steps', _read(steps))
+  end = arguments.value(caller, 'end_value', _read(end_value))
+  if np.ndim(end):
+    raise TypeError(
+      f'{caller}: end_value must be one number, got {end_value!r}.'
+    )
   if shape not in _SHAPES:
     raise ValueError(
       f'{caller}: shape must be one of {", ".join(map(repr, _SHAPES))}, got '
@@ -188,21 +255,27 @@ def branch_cooldown(
     )
 
   def branch(s: State, key: str, _: Any) -> State:
-    old = _schedule(caller, s, key, name)
-    count = int(places.unwrap(s.count))
-    value = np.asarray(old(count))
-    if value.ndim:
-      raise ValueError(
-        f'{caller}: {name} must be one schedule, got {value.size} of them. '
-        'Branch each member of a population by itself.'
-      )
-    decay = _SHAPES[shape](value[()], end, length)
+    remedy = (
+      'Branch each member by itself: jax.tree.map(lambda x: x[i], state).'
+    )
+    count = _count(caller, s, key, name, remedy)
+    old = _followed(caller, s, key, name)
+    decay = _SHAPES[shape](np.float32(old(count)), end, length)
     joined = Join(
       schedules=(old, decay), boundaries=np.array([count], np.int32)
     )
     return access.with_schedule(s, key, joined)
 
   return places.edit(caller, state, {name: None}, branch)
+
+
+def _one_minus_power(power: float, init: Any, end: Any, steps: Any) -> Schedule:
+  return curves.OneMinusPower(
+    init_value=init,
+    end_value=end,
+    power=np.float32(power),
+    transition_steps=steps,
+  )
 
 
 _SHAPES: dict[str, Callable[[Any, Any, Any], Schedule]] = {
@@ -212,30 +285,67 @@ _SHAPES: dict[str, Callable[[Any, Any, Any], Schedule]] = {
   'cosine': lambda init, end, steps: curves.Cosine(
     init_value=init, end_value=end, decay_steps=steps
   ),
-  '1-sqrt': lambda init, end, steps: curves.OneMinusPower(
-    init_value=init,
-    end_value=end,
-    power=np.float32(0.5),
-    transition_steps=steps,
-  ),
-  'square': lambda init, end, steps: curves.OneMinusPower(
-    init_value=init,
-    end_value=end,
-    power=np.float32(2.0),
-    transition_steps=steps,
-  ),
+  '1-sqrt': functools.partial(_one_minus_power, 0.5),
+  'square': functools.partial(_one_minus_power, 2.0),
 }
 
 
-def _schedule(caller: str, s: State, key: str, name: str) -> Schedule:
-  """The plain schedule that a hyperparameter follows, on the host."""
-  schedule = inject.schedules(s).get(key)
-  if schedule is None:
-    raise ValueError(
-      f'{caller}: {name} must follow a schedule of numbers, and follows a '
-      f'function or a stateful schedule. Use set_schedules(state, {name}=...).'
-    )
+def _followed(caller: str, s: State, key: str, name: str) -> Schedule:
+  """The plain schedule, or what is used in its place, on the host."""
   override = places.override(s, key)
   if override is not None:
-    return Constant(constant=override)
-  return places.on_host(schedule)
+    return Constant(constant=np.float32(override))
+  keyword = f'{name}=...' if name.isidentifier() else f'**{{{name!r}: ...}}'
+  remedy = f'Set its value first, by set_hyperparams(state, {keyword}).'
+  return _plain(caller, s, key, name, remedy)
+
+
+# ---------------------------------------------------------------------------
+# What a state says, on the host.
+
+
+def _plain(caller: str, s: State, key: str, name: str, remedy: str) -> Schedule:
+  """The plain schedule that a hyperparameter follows."""
+  schedule = inject.schedules(s).get(key)
+  if schedule is not None:
+    schedule = places.on_host(schedule)
+    try:
+      spec_lib.to_spec(schedule)
+    except TypeError:
+      schedule = None
+  if schedule is None:
+    raise ValueError(
+      f'{caller}: {name} must follow a schedule that plain data can hold, got '
+      f'{_described(s, key)}. {remedy}'
+    )
+  return schedule
+
+
+def _described(s: State, key: str) -> str:
+  """What a hyperparameter follows, where it is no plain schedule."""
+  if isinstance(s, InjectHyperparamsState):
+    entry = json.loads(s.spec)[key]
+  elif key in s.hyperparams_states.stateful:
+    states = s.hyperparams_states
+    entry = json.loads(states.specs[states.stateful.index(key)])
+    return f'the stateful schedule {entry.get("function", entry["kind"])}'
+  else:
+    entry = spec_lib.fingerprint(s.hyperparams_states[key])
+  return f'the function {entry["function"]}'
+
+
+def _count(caller: str, s: State, key: str, name: str, remedy: str) -> int:
+  """The count of a state that is of one run."""
+  for array in (s.count, s.hyperparams[key]):
+    shape = np.shape(places.unwrap(array))
+    if shape:
+      raise ValueError(
+        f'{caller}: {name} must be of one run, got a population of {shape[0]}. '
+        f'{remedy}'
+      )
+  return int(places.on_host(s.count))
+
+
+def _read(x: Any) -> Any:
+  """An argument on the host, where its value can be checked."""
+  return np.asarray(x)[()] if isinstance(x, jax.Array) else x

@@ -147,12 +147,20 @@ _compiled = jax.jit(on_device)
 
 
 def _content(schedule: Schedule) -> Any:
-  """What equality and hash compare: the structure and every number."""
-  leaves, treedef = jax.tree_util.tree_flatten(schedule)
-  return treedef, tuple(map(_leaf_content, leaves))
+  """What equality and hash compare: classes, structure and every number."""
+
+  def is_inside(x: Any) -> bool:
+    return isinstance(x, Schedule) and x is not schedule
+
+  # Schedules inside are leaves here, since JAX 0.9 and later call structures
+  # equal that differ in nothing but the class of a node.
+  leaves, treedef = jax.tree_util.tree_flatten(schedule, is_leaf=is_inside)
+  return type(schedule), treedef, tuple(map(_leaf_content, leaves))
 
 
 def _leaf_content(leaf: Any) -> Any:
+  if isinstance(leaf, Schedule):
+    return _content(leaf)
   if isinstance(leaf, (jax.core.Tracer, jax.ShapeDtypeStruct)) or not (
     twofloat.is_host(leaf) or isinstance(leaf, jax.Array)
   ):

@@ -287,3 +287,15 @@ def test_errors_name_what_is_there():
     fs.set_hyperparams(state, learning_rate=float('inf'))
   with pytest.raises(TypeError, match='learning_rate must be a real number'):
     fs.set_hyperparams(state, learning_rate='fast')
+
+
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+def test_a_value_set_in_half_precision(dtype):
+  """It is rounded to the hyperparameters' dtype, and used."""
+  tx = fs.inject_stateful_hyperparams(
+    optax.sgd, learning_rate=0.5, hyperparam_dtype=dtype
+  )
+  grads = jnp.ones(3)
+  state = fs.set_hyperparams(tx.init(grads), learning_rate=0.1)
+  _, state = tx.update(grads, state, grads)
+  assert fs.hyperparams(state)['learning_rate'] == jnp.asarray(0.1, dtype)

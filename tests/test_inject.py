@@ -40,6 +40,22 @@ def _run(tx, steps, params=PARAMS, state=None, **extra):
 
 
 @BOTH
+def test_a_jitted_step_sees_the_class_of_each_schedule(inject):
+  """A schedule of another class takes another program, deep inside too."""
+  tx = inject(optax.sgd, learning_rate=1.0)
+  grads = jnp.ones(3)
+  step = jax.jit(lambda state: tx.update(grads, state, grads)[1])
+  for schedule in (
+    fs.linear_schedule(1.0, 0.0, 4),
+    fs.cosine_decay_schedule(1.0, 4),
+  ):
+    joined = fs.join_schedules([1.0, schedule], [5])
+    state = fs.set_schedules(tx.init(grads), learning_rate=joined)
+    state = step(state.replace(count=jnp.int32(6)))
+    assert fs.hyperparams(state)['learning_rate'] == schedule(1)
+
+
+@BOTH
 def test_follows_the_schedules(inject):
   """Update n is that of the plain optimizer with the values at count n."""
   b1, wd = fs.linear_schedule(0.9, 0.5, 5), fs.constant_schedule(0.1)

@@ -466,6 +466,21 @@ def test_equality_sees_every_number(entry):
   assert [entry.schedule] == [entry.schedule]
 
 
+def test_equality_sees_the_classes_inside():
+  """Two composites of schedules of different classes are not equal.
+
+  Here all fields are the same: JAX 0.9 and later call such structures equal.
+  """
+  line = fs.linear_schedule(1.0, 0.0, 4)
+  curve = fs.cosine_decay_schedule(1.0, 4)
+  one, other = (fs.join_schedules([1.0, s], [5]) for s in (line, curve))
+  assert one != other
+  assert hash(one) != hash(other)
+  assert fs.join_schedules([one, 1.0], [9]) != fs.join_schedules(
+    [other, 1], [9]
+  )
+
+
 def test_equality_sees_classes_and_static_fields():
   """The same numbers in another formula are another schedule."""
   assert _entry('user_class').schedule != _entry('user_class_static').schedule
