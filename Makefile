@@ -9,7 +9,8 @@ comma := ,
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help train test bench lint format clean
-.PHONY: test-tensorflow test-oldest run-oldest test-newest run-newest
+.PHONY: test-slow test-tensorflow
+.PHONY: test-oldest run-oldest test-newest run-newest
 
 help:
 	@echo 'make train            train on handwritten digits (more flags: ARGS="...")'
@@ -17,6 +18,7 @@ help:
 	@echo 'make bench            measure against Optax: benchmarks/results.md'
 	@echo 'make lint             only lint and check types'
 	@echo 'make format           format the code, and mend what ruff can mend'
+	@echo 'make test-slow        the tests that take a minute or more'
 	@echo 'make test-tensorflow  the tests that need TensorFlow'
 	@echo 'make test-oldest      the tests with the oldest supported versions (Python 3.11)'
 	@echo 'make test-newest      the tests with the newest versions (Python 3.13 or 3.12)'
@@ -43,6 +45,9 @@ format: .venv/.test
 	.venv/bin/python -m ruff check --fix-only --quiet .
 	.venv/bin/python -m ruff format .
 
+test-slow: .venv/.test
+	.venv/bin/python -m pytest -n 2 -m slow $(ARGS)
+
 test-tensorflow: .venv-tensorflow/.test
 	.venv-tensorflow/bin/python -m pytest -m tensorflow $(ARGS)
 
@@ -56,8 +61,7 @@ test-oldest:
 	fi
 
 run-oldest: .venv-oldest/.test
-	.venv-oldest/bin/python -m pytest -n 2 \
-	  -m 'not slow and not tensorflow' $(ARGS)
+	.venv-oldest/bin/python -m pytest -n 2 $(ARGS)
 
 test-newest:
 	@$(find_python); python=$$(find_python 3.13 3.12); \
@@ -69,7 +73,7 @@ test-newest:
 	fi
 
 run-newest: .venv-newest/.test
-	.venv-newest/bin/python -m pytest -n 2 $(ARGS)
+	.venv-newest/bin/python -m pytest -n 2 -m 'not tensorflow' $(ARGS)
 
 clean:
 	rm -rf .venv .venv-tensorflow .venv-oldest .venv-newest

@@ -3,6 +3,7 @@
 from flax_sched.access import hyperparams
 from flax_sched.access import set_hyperparams
 from flax_sched.access import set_schedules
+from flax_sched.compose import stack_schedules
 from flax_sched.functions import constant_schedule
 from flax_sched.functions import cosine_decay_schedule
 from flax_sched.functions import cosine_onecycle_schedule
@@ -59,6 +60,7 @@ __all__ = [
   'set_hyperparams',
   'set_schedules',
   'sgdr_schedule',
+  'stack_schedules',
   'warmup_constant_schedule',
   'warmup_cosine_decay_schedule',
   'warmup_exponential_decay_schedule',

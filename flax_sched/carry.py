@@ -7,7 +7,7 @@ on, without what is empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -24,11 +24,13 @@ _INNER = ('inner_state', 'inner_opt_state')
 _SCHEDULES = ('hyperparams_states', 'overrides')
 
 
-def flatten(tree: Any) -> dict[Path, Any]:
+def flatten(
+  tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> dict[Path, Any]:
   """The leaves of a pytree by path, in its order."""
   leaves = {
     spell(path): leaf
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree, is_leaf)
   }
   inside: dict[Path, set[str]] = {}
   for path in leaves:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import functools
 from typing import Any
 
@@ -14,6 +15,7 @@ from flax_sched import spans
 from flax_sched import twofloat
 from flax_sched.curves import Curve
 from flax_sched.numerics import number
+from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Schedule
 
 
@@ -132,6 +134,42 @@ def _kinds(schedules: tuple[Schedule, ...]) -> list[list[int]]:
     shapes = tuple((np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
     kinds.setdefault((treedef, shapes), []).append(i)
   return list(kinds.values())
+
+
+def stack_schedules(schedules: Sequence[Schedule]) -> Schedule:
+  """The schedules of a population as one, to be mapped over by `jax.vmap`.
+
+  Args:
+    schedules: one for each member, all built by the same function.
+
+  Returns:
+    A schedule like each of them, whose numbers have a leading axis: the
+    members. It has values only under `jax.vmap`, such as in the `init` and
+    `update` of `inject_stateful_hyperparams`.
+
+  Raises:
+    ValueError: if there are none, or one is of another kind than the first.
+
+  >>> import flax_sched as fs
+  >>> import jax
+  >>> population = stack_schedules(
+  ...   [fs.linear_schedule(peak, 0.0, 10) for peak in (1.0, 0.5, 0.25)]
+  ... )
+  >>> jax.vmap(lambda schedule: schedule(5))(population)
+  Array([0.5  , 0.25 , 0.125], dtype=float32)
+  """
+  schedules = [as_schedule(schedule) for schedule in schedules]
+  if not schedules:
+    raise ValueError('stack_schedules: schedules must not be empty.')
+  kinds = _kinds(tuple(schedules))
+  if len(kinds) > 1:
+    other = kinds[1][0]
+    raise ValueError(
+      'stack_schedules: schedules must be alike, with equally many parts, '
+      f'got {schedules[0]!r} and, at {other}, {schedules[other]!r}. Build '
+      'all of them by the same function.'
+    )
+  return _stack(schedules)
 
 
 def _stack(schedules: list[Schedule]) -> Schedule:

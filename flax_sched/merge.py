@@ -95,7 +95,7 @@ class Merge:
   def _differences_of_dtype(self) -> Iterator[str]:
     for path, old in self.pairing.old_of.items():
       new, saved = self.target.leaves[path], self.saved.leaves[old]
-      typed = hasattr(new, 'dtype') and not target_lib.is_key(new)
+      typed = hasattr(new, 'dtype') and not places.is_key(new)
       if typed and not storage.is_number(saved) and saved.dtype != new.dtype:
         yield (
           f'{"/".join(path)} is {np.dtype(saved.dtype)} in the checkpoint and '

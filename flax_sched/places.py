@@ -163,8 +163,27 @@ def like(new: Any, old: Any) -> Any:
     return jnp.asarray(new)
   new = jnp.array(new, copy=True)
   if isinstance(old, jax.Array) and old.committed:
-    return jax.device_put(new, old.sharding)
+    return put(new, old.sharding)
   return new
+
+
+def put(x: Any, sharding: jax.sharding.Sharding) -> jax.Array:
+  """An array with a sharding; several processes have the same one each."""
+  if sharding.is_fully_addressable:
+    return jax.device_put(x, sharding)
+  # Each fills its own part and waits for nobody. JAX's device_put compares what
+  # the processes have, by which NaN is not itself; and gives a broken array
+  # where x is one of JAX already.
+  host = on_host(x)
+  return jax.make_array_from_callback(
+    host.shape, sharding, lambda index: host[index]
+  )
+
+
+def is_key(leaf: Any) -> bool:
+  """Whether a leaf holds typed random keys."""
+  dtype = getattr(leaf, 'dtype', None)
+  return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 def on_host(tree: Any) -> Any:

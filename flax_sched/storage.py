@@ -15,6 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from flax_sched import carry
+from flax_sched import places
 
 # The items of a checkpoint.
 STATE = 'state'
@@ -181,5 +182,5 @@ def _as(value: Any, like: Any, metadata: Any) -> Any:
     return type(like)(value) if is_number(metadata) else jnp.asarray(value)
   on_device = isinstance(like, jax.Array | jax.ShapeDtypeStruct)
   if on_device and not isinstance(value, jax.Array):
-    return jax.device_put(np.asarray(value, like.dtype), like.sharding)
+    return places.put(np.asarray(value, like.dtype), like.sharding)
   return value

@@ -88,22 +88,16 @@ class Target:
 
 def shape(leaf: Any) -> tuple[int, ...]:
   """The shape that a leaf has in a checkpoint."""
-  if is_key(leaf):
+  if places.is_key(leaf):
     leaf = jax.eval_shape(jax.random.key_data, leaf)
   return tuple(np.shape(leaf) if not hasattr(leaf, 'shape') else leaf.shape)
-
-
-def is_key(leaf: Any) -> bool:
-  """Whether a leaf holds typed random keys."""
-  dtype = getattr(leaf, 'dtype', None)
-  return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 def put(value: Any, like: Any) -> Any:
   """A number of the library's own where the target has it."""
   value = np.asarray(places.unwrap(value))
   sharding = getattr(like, 'sharding', None)
-  return value if sharding is None else jax.device_put(value, sharding)
+  return value if sharding is None else places.put(value, sharding)
 
 
 def _placed(path: carry.Path, leaf: Any) -> Any:

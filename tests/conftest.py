@@ -5,6 +5,14 @@ import os
 import hypothesis
 import pytest
 
+# Meshes need devices. JAX reads this when it is imported: not before here.
+os.environ['XLA_FLAGS'] = ' '.join(
+  [
+    os.environ.get('XLA_FLAGS', ''),
+    '--xla_force_host_platform_device_count=8',
+  ]
+)
+
 # A compilation may fall into any example, so examples have no deadline. Runs
 # repeat each other; HYPOTHESIS_PROFILE=search looks for new examples.
 hypothesis.settings.register_profile(

@@ -34,6 +34,7 @@ ORDER = [
   'record',
   'carry',
   'storage',
+  'sharding',
   'target',
   'merge',
   'resume',

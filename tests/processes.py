@@ -1,0 +1,126 @@
+"""Programs of the tests in processes of their own, none of which stays."""
+
+import contextlib
+import json
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+# In a program a warning is an error too.
+WARNINGS = [
+  'error',
+  # flax 0.12.0 asks JAX 0.8.0 for names that JAX deprecated.
+  'ignore:jax.array_ref is deprecated:DeprecationWarning',
+  'ignore:jax.ArrayRef is deprecated:DeprecationWarning',
+]
+
+
+class Program:
+  """A Python program of the tests that runs; killed when the block ends.
+
+  Args:
+    path: its file.
+    args: what it is given.
+    devices: the number of its devices.
+    seconds: after these it is killed, so that nothing waits for it for ever.
+    environment: more variables of its environment.
+  """
+
+  def __init__(self, path, *args, devices=1, seconds=120, **environment):
+    flags = [part for warning in WARNINGS for part in ('-W', warning)]
+    self._errors = tempfile.TemporaryFile('w+')  # noqa: SIM115
+    self._process = subprocess.Popen(
+      [sys.executable, *flags, str(path), *map(str, args)],
+      stdout=subprocess.PIPE,
+      stderr=self._errors,
+      text=True,
+      env={
+        'PYTHONPATH': str(ROOT),
+        'JAX_PLATFORMS': 'cpu',
+        'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
+        **environment,
+      },
+    )
+    self._limit = threading.Timer(seconds, self._process.kill)
+    self._limit.daemon = True
+    self._limit.start()
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    self.kill()
+    self._limit.cancel()
+    self._process.stdout.close()
+    self._errors.close()
+
+  def line(self):
+    """The next line that it prints."""
+    line = self._process.stdout.readline()
+    assert line, f'ended too early:\n{self._ending()}'
+    return line.rstrip('\n')
+
+  def finish(self):
+    """What else it prints, once it has ended well."""
+    rest = self._process.stdout.read()
+    ending = self._ending()
+    assert self._process.returncode == 0, ending
+    return rest
+
+  def said(self):
+    """Its last line as JSON, once it has ended well."""
+    return json.loads(self.finish().splitlines()[-1])
+
+  def kill(self):
+    """Kills it with signal 9: the rest of its output, and its exit status."""
+    if self._process.poll() is None:
+      self._process.send_signal(signal.SIGKILL)
+    rest = '' if self._process.stdout.closed else self._process.stdout.read()
+    return rest, self._process.wait()
+
+  def _ending(self):
+    status = self._process.wait()
+    self._errors.seek(0)
+    return f'exit status {status}\n{self._errors.read()[-5000:]}'
+
+
+def said_by(path, *args, **options):
+  """What a program says in its last line, as JSON."""
+  with Program(path, *args, **options) as program:
+    return program.said()
+
+
+def said_by_each(processes, path, *args, **options):
+  """What each of several processes of JAX says; together they are one run.
+
+  They are given their number, the number of all, and a free port.
+  """
+  port = _free_port()
+  with contextlib.ExitStack() as stack:
+    programs = [
+      stack.enter_context(
+        Program(path, *args, number, processes, port, **options)
+      )
+      for number in range(processes)
+    ]
+    said, problems = [], []
+    for program in programs:
+      try:
+        said.append(program.said())
+      except AssertionError as error:  # that of another may be the cause
+        problems.append(str(error))
+    assert not problems, '\n'.join(problems)
+  return said
+
+
+def _free_port():
+  """A port of this machine that nobody listens to."""
+  with socket.socket() as listener:
+    listener.bind(('127.0.0.1', 0))
+    return listener.getsockname()[1]
