@@ -1,9 +1,11 @@
 """Checkpoints that remember schedules, and resumes that compare them."""
 
 import contextlib
+import gc
 import json
 import pathlib
 import shutil
+import time
 
 from flax import nnx
 from flax.training.train_state import TrainState
@@ -360,9 +362,9 @@ CHANGES = {
   ),
 }
 changes = pytest.mark.parametrize('change', CHANGES)
-pairs = pytest.mark.parametrize(
-  'pair', [(a, b) for a in WRAPPERS for b in WRAPPERS], ids='-'.join
-)
+SAME = [(a, a) for a in WRAPPERS]
+OTHERS = [(a, b) for a in WRAPPERS for b in WRAPPERS if a != b]
+pairs = pytest.mark.parametrize('pair', SAME + OTHERS, ids='-'.join)
 
 
 @changes
@@ -390,9 +392,9 @@ def test_an_error_by_default(change, pair, manager):
 
 @changes
 @pairs
-@pytest.mark.parametrize('target_of', [lambda s: s, abstract])
-def test_config_or_checkpoint(change, pair, target_of, manager, caplog):
+def test_config_or_checkpoint(change, pair, manager, caplog):
   """The named side wins wholly, and the differences are logged."""
+  target_of = abstract if pair[0] == 'fast' else lambda s: s
   old, new, lines = CHANGES[change]
   state = saved(manager, state_of(pair[0], learning_rate=old, weight_decay=0.1))
   target = state_of(pair[1], learning_rate=new, weight_decay=0.1)
@@ -416,8 +418,13 @@ def test_config_or_checkpoint(change, pair, target_of, manager, caplog):
       assert jax.tree.structure(restored) == jax.tree.structure(target)
 
 
-@changes
-@pairs
+@pytest.mark.parametrize(
+  ('change', 'pair'),
+  [
+    *((change, pair) for change in CHANGES for pair in SAME),
+    *(('the_kind', pair) for pair in OTHERS),
+  ],
+)
 def test_rebase(change, pair, manager):
   """No jump: the value moves over to the new curve, and stays on it."""
   old, new, _ = CHANGES[change]
@@ -967,6 +974,10 @@ def test_a_damaged_checkpoint(damage, tmp_path):
       assert_equal(restored, states[1])
     assert files_of(copy) == before
   assert noticed >= 4
+  # What Orbax left behind complains here, and in no other test.
+  for _ in range(3):
+    time.sleep(0.1)
+    gc.collect()
 
 
 def test_a_record_that_is_gone_is_no_old_checkpoint(manager):
