@@ -68,7 +68,8 @@ def set_hyperparams(state: _T, **values: Any) -> _T:
     state: a `TrainState` or an optimizer state; an `nnx.Optimizer` is changed
       in place and returned.
     **values: the new value of each hyperparameter, by the name that
-      `hyperparams` gives it. `**{'encoder/learning_rate': 3e-4}` passes a name
+      `hyperparams` gives it; in a population, one number for all members, or an
+      array with one for each. `**{'encoder/learning_rate': 3e-4}` passes a name
       that is no Python identifier.
 
   Returns:
@@ -76,7 +77,8 @@ def set_hyperparams(state: _T, **values: Any) -> _T:
 
   Raises:
     TypeError: if a value is not a number.
-    ValueError: if a name is unknown, or a value is not finite.
+    ValueError: if a name is unknown, or a value is not finite or of another
+      shape.
 
   >>> import flax_sched as fs
   >>> import jax.numpy as jnp, optax
@@ -97,6 +99,13 @@ def set_hyperparams(state: _T, **values: Any) -> _T:
         )
       return with_override(s, name, np.nan)
     value = arguments.value(caller, name, value)
+    shape = places.unwrap(s.hyperparams[name]).shape
+    if np.shape(value) not in ((), shape):
+      members = f', or one for each member, of shape {shape}' if shape else ''
+      raise ValueError(
+        f'{caller}: {name} must be one number{members}, got an array of shape '
+        f'{np.shape(value)}.'
+      )
     s = s.replace(hyperparams=_put(s.hyperparams, name, value))
     if isinstance(s, InjectHyperparamsState):
       return s.replace(spec=_edit_spec(s.spec, name, inject.CONSTANT))
@@ -194,7 +203,10 @@ def with_override(s: Any, key: str, value: Any) -> Any:
 
 def _put(mapping: Any, name: str, value: Any) -> Any:
   old = mapping[name]
-  return {**mapping, name: places.like(jnp.asarray(value, old.dtype), old)}
+  value = jnp.asarray(value, old.dtype)
+  if value.ndim < old.ndim:  # one for all members of a population
+    value = jnp.broadcast_to(value, old.shape)
+  return {**mapping, name: places.like(value, old)}
 
 
 def _edit_spec(spec: str, name: str, entry: Any) -> str:

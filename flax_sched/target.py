@@ -137,7 +137,10 @@ def _with_numbers(tree: Any, found: dict[str, Place]) -> dict[str, Place]:
     return found
   numbers: dict[carry.Path, State] = {}
   for path, owner in _owners(tree):
-    made = jax.jit(functools.partial(_small_states, owner))()
+    try:
+      made = jax.jit(functools.partial(_small_states, owner))()
+    except jax.errors.UnexpectedTracerError:
+      continue  # its numbers were arguments, such as those of a population
     above = (*path, 'opt_state') if path else ()
     for (way, _), state in zip(
       places.injected(_CALLER, owner), made, strict=True

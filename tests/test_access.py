@@ -299,3 +299,43 @@ def test_a_value_set_in_half_precision(dtype):
   state = fs.set_hyperparams(tx.init(grads), learning_rate=0.1)
   _, state = tx.update(grads, state, grads)
   assert fs.hyperparams(state)['learning_rate'] == jnp.asarray(0.1, dtype)
+
+
+@pytest.mark.parametrize(
+  'inject', [fs.inject_hyperparams, fs.inject_stateful_hyperparams]
+)
+def test_values_for_the_members_of_a_population(inject):
+  """One for all, or one for each; the state keeps its shapes."""
+  tx = inject(optax.sgd, learning_rate=0.5)
+  grads = jnp.ones((3, 2))
+  step = jax.jit(jax.vmap(lambda s, g: tx.update(g, s, g)[1]))
+  state = jax.vmap(tx.init)(grads)
+  for value, expected in ((0.25, [0.25] * 3), ([1, 2, 4], [1, 2, 4])):
+    changed = fs.set_hyperparams(state, learning_rate=np.asarray(value))
+    assert jax.tree.map(jnp.shape, changed) == jax.tree.map(jnp.shape, state)
+    rates = fs.hyperparams(step(changed, grads))['learning_rate']
+    assert rates.tolist() == expected
+  with pytest.raises(
+    ValueError, match=r'one for each member, of shape \(3,\), got .* \(2,\)'
+  ):
+    fs.set_hyperparams(state, learning_rate=np.ones(2))
+  with pytest.raises(ValueError, match=r'must be one number, got .* \(2,\)'):
+    fs.set_hyperparams(tx.init(grads), learning_rate=np.ones(2))
+
+
+@pytest.mark.parametrize('new', [fs.linear_schedule(1.0, 0.0, 4), 0.25])
+def test_schedules_for_the_members_of_a_population(new):
+  """One for all, or one for each."""
+  tx = fs.inject_stateful_hyperparams(
+    optax.sgd, learning_rate=fs.linear_schedule(0.5, 0.0, 4)
+  )
+  grads = jnp.ones((3, 2))
+  step = jax.jit(jax.vmap(lambda s, g: tx.update(g, s, g)[1]))
+  state = step(jax.vmap(tx.init)(grads), grads)
+  one = fs.set_schedules(state, learning_rate=new)
+  rates = fs.hyperparams(step(one, grads))['learning_rate']
+  assert rates.tolist() == [fs.as_schedule(new)(1)] * 3
+  each = fs.stack_schedules([fs.as_schedule(new)] * 3)
+  some = fs.set_schedules(state, learning_rate=each)
+  rates = fs.hyperparams(step(some, grads))['learning_rate']
+  assert rates.tolist() == [fs.as_schedule(new)(1)] * 3

@@ -438,3 +438,48 @@ def test_populations_of_several_kinds_are_none():
     )
   with pytest.raises(ValueError, match='must not be empty'):
     fs.stack_schedules([])
+
+
+def test_a_population_resumes_on_another_mesh(tmp_path):
+  """With the schedules of either side, a value set for some included."""
+
+  def create(devices, steps):
+    lr = [fs.cosine_decay_schedule(p, steps) for p in np.linspace(0.1, 0.8, 8)]
+    keys = jax.random.split(jax.random.key(0), 8)
+    return sharding.create(
+      init_population,
+      mesh_of((devices,)),
+      keys,
+      fs.stack_schedules(lr),
+      population_axis='data',
+    )
+
+  def next_rates(state):
+    step = jax.jit(jax.vmap(train_step, in_axes=(0, None)))
+    return fs.hyperparams(step(state, BATCH))['learning_rate'].tolist()
+
+  state = create(8, 10)
+  values = np.array([0.25, np.nan] * 4, np.float32)
+  overrides = state.opt_state.overrides.at[:, 0].set(values)
+  state = state.replace(opt_state=state.opt_state.replace(overrides=overrides))
+  before, target = next_rates(state), create(2, 20)
+  with ocp.CheckpointManager(tmp_path / 'checkpoints') as manager:
+    checkpoint.save(manager, 0, state)
+    with pytest.raises(
+      checkpoint.ScheduleMismatchError,
+      match=r'decay_steps\[7\]: .* 10 -> .* 20',
+    ):
+      checkpoint.restore(manager, target)
+    for choice, expected in (
+      ('checkpoint', before),
+      ('config', next_rates(target)),
+    ):
+      restored = checkpoint.restore(manager, target, on_change=choice)
+      assert next_rates(restored) == expected
+      for x, y in zip(
+        jax.tree.leaves(restored), jax.tree.leaves(target), strict=True
+      ):
+        assert x.sharding == y.sharding
+    # Its schedules were arguments, which an abstract state does not have.
+    with pytest.raises(ValueError, match='it is abstract, and no TrainState'):
+      checkpoint.restore(manager, jax.eval_shape(lambda: target))
