@@ -157,7 +157,8 @@ def test_list_has_every_public_function():
         returning.add(name)
   covered = {name for entry in zoo.ZOO for name in entry.covers}
   assert len(returning) > 14
-  assert returning - covered == set()
+  # What this returns is several schedules, for `jax.vmap`.
+  assert returning - covered == {'stack_schedules'}
 
 
 def test_list_has_every_class():
