@@ -51,6 +51,15 @@ class Program:
     self._limit.daemon = True
     self._limit.start()
 
+  @property
+  def id(self):
+    """The number by which the machine knows it."""
+    return self._process.pid
+
+  def wait(self, seconds):
+    """Waits for its end: the exit status."""
+    return self._process.wait(timeout=seconds)
+
   def __enter__(self):
     return self
 
@@ -101,7 +110,7 @@ def said_by_each(processes, path, *args, **options):
 
   They are given their number, the number of all, and a free port.
   """
-  port = _free_port()
+  port = free_port()
   with contextlib.ExitStack() as stack:
     programs = [
       stack.enter_context(
@@ -119,7 +128,7 @@ def said_by_each(processes, path, *args, **options):
   return said
 
 
-def _free_port():
+def free_port():
   """A port of this machine that nobody listens to."""
   with socket.socket() as listener:
     listener.bind(('127.0.0.1', 0))
