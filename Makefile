@@ -8,12 +8,13 @@ comma := ,
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test bench lint format clean
+.PHONY: help train population test bench lint format clean
 .PHONY: test-slow test-tensorflow
 .PHONY: test-oldest run-oldest test-newest run-newest
 
 help:
 	@echo 'make train            train on handwritten digits (more flags: ARGS="...")'
+	@echo 'make population       train 32 members at once, each with its own learning rate'
 	@echo 'make test             lint, check types, run the tests'
 	@echo 'make bench            measure against Optax: benchmarks/results.md'
 	@echo 'make lint             only lint and check types'
@@ -29,6 +30,10 @@ help:
 train: .venv/.examples
 	.venv/bin/python examples/digits/main.py \
 	  --config=configs/digits.py --workdir=runs/digits $(ARGS)
+
+population: .venv/.examples
+	.venv/bin/python -m examples.population.main \
+	  --config=configs/population.py --workdir=runs/population $(ARGS)
 
 test: lint
 	.venv/bin/python -m pytest -n 2 $(ARGS)

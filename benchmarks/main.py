@@ -18,6 +18,7 @@ BENCHMARKS = [
   'host_call',
   'step',
   'sweep',
+  'population',
   'saving',
   'import_time',
 ]

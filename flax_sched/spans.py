@@ -218,17 +218,14 @@ def clip_index(index: Any, last: int) -> Any:
 
 def prepend_zero(boundaries: Any) -> Any:
   """The starts of the parts that `boundaries` divide the counts into."""
-  if is_host(boundaries):
-    return np.concatenate([np.zeros(1, np.int32), boundaries])
-  return jnp.concatenate([jnp.zeros(1, np.int32), boundaries])
+  # Padded: on a mesh with Explicit axes, a constant has no place beside them.
+  return (np if is_host(boundaries) else jnp).pad(boundaries, (1, 0))
 
 
 def append_end(boundaries: Any) -> Any:
   """The ends of the parts that `boundaries` divide the counts into."""
-  end = np.full(1, MAX_COUNT, np.int32)
-  if is_host(boundaries):
-    return np.concatenate([boundaries, end])
-  return jnp.concatenate([boundaries, end])
+  pad = (np if is_host(boundaries) else jnp).pad
+  return pad(boundaries, (0, 1), constant_values=MAX_COUNT)
 
 
 def within(count: Any, start: Any, end: Any) -> Any:

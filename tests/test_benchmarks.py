@@ -10,6 +10,7 @@ import pytest
 from benchmarks import exactness
 from benchmarks import host_call
 from benchmarks import main
+from benchmarks import population
 from benchmarks import program_size
 from benchmarks import saving
 from benchmarks import side_by_side
@@ -114,6 +115,28 @@ def test_a_table_comes_out(capsys):
   optax, ours = capsys.readouterr().out.splitlines()[2:]
   assert optax.startswith('| Optax | 32 |')
   assert ours.startswith('| flax_sched | 1 |')
+
+
+def test_a_population_trains_as_runs_of_their_own():
+  """Each member to the parameters of its run with Optax."""
+  peaks = [1e-3, 1e-2]
+  runs = population.with_optax(peaks, 5)
+  members = population.with_flax_sched(peaks, 5)
+  for i, run in enumerate(runs):
+    jax.tree.map(
+      lambda x, y, i=i: np.testing.assert_allclose(x[i], y, atol=1e-6),
+      members,
+      run,
+    )
+
+
+def test_a_population_compiles_once(monkeypatch, capsys):
+  """The table, of fewer runs and updates."""
+  monkeypatch.setattr(population, 'PEAKS', [1e-3, 1e-2])
+  monkeypatch.setattr(population, 'UPDATES', (3,))
+  population.main()
+  (row,) = capsys.readouterr().out.splitlines()[2:]
+  assert row.startswith('| 3 | 2 | 1 |')
 
 
 def test_sides_take_turns():
