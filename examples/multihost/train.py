@@ -2,7 +2,7 @@
 
 Usage: python examples/multihost/train.py --workdir=runs/multihost
 
-README.md says how to start it on several machines. A run that was stopped goes
+docs/many_hosts.md says how to start it on several machines. A run that was stopped goes
 on when it is started again, with as many processes as there are then.
 """
 
