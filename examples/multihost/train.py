@@ -2,8 +2,9 @@
 
 Usage: python examples/multihost/train.py --workdir=runs/multihost
 
-docs/many_hosts.md says how to start it on several machines. A run that was stopped goes
-on when it is started again, with as many processes as there are then.
+docs/many_hosts.md says how to start it on several machines. A run that was
+stopped goes on when it is started again, with as many processes as there are
+then.
 """
 
 import argparse
