@@ -79,7 +79,8 @@ def shardings(
     TypeError: if a parameter's sharding is none.
     ValueError: if there are no parameters in the state, or `param_shardings`
       has no sharding for one of them, or names an axis that the mesh does not
-      have, or that does not divide the parameter.
+      have, or that does not divide the parameter; or if the mesh has no
+      `population_axis`.
   """
   wanted = _by_path(
     'shardings', abstract_state, mesh, param_shardings, population_axis
@@ -215,6 +216,11 @@ def _by_path(
 ) -> dict[carry.Path, NamedSharding]:
   """The sharding of each leaf, by path."""
   first = () if population_axis is None else (population_axis,)
+  if not set(first) <= set(mesh.axis_names):
+    raise ValueError(
+      f'{caller}: population_axis must be one of the axes of the mesh, '
+      f'{mesh.axis_names}, got {population_axis!r}.'
+    )
   everywhere = NamedSharding(mesh, PartitionSpec(*first))
   of_param = {
     path: (shape, _named(caller, mesh, path, shape, (*first, *spec)))
@@ -258,7 +264,7 @@ def _chosen(
   by_path: dict[carry.Path, Any] = {}
   if param_shardings is not None and not callable(param_shardings):
     by_path = _flatten_shardings(param_shardings)
-    for path in params.keys() ^ by_path.keys():
+    for path in sorted(params.keys() ^ by_path.keys()):
       one, other = 'sharding', 'parameter'
       if path in params:
         one, other = other, one

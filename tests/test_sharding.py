@@ -394,6 +394,16 @@ def test_a_population_on_a_mesh(devices, axis_type):
       np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
 
 
+def test_a_population_on_no_axis():
+  """The error says which there are."""
+  with pytest.raises(
+    ValueError, match=r"^place: population_axis .* \('data',\), got 'members'"
+  ):
+    sharding.place(
+      {'params': jnp.ones((8, 2))}, mesh_of((8,)), population_axis='members'
+    )
+
+
 def test_members_change_places_without_a_compile():
   """Exploit and explore: a copy of the best, with another schedule."""
   mesh = mesh_of((8,))
