@@ -78,7 +78,8 @@ test-newest:
 	fi
 
 run-newest: .venv-newest/.test
-	.venv-newest/bin/python -m pytest -n 2 -m 'not tensorflow' $(ARGS)
+	.venv-newest/bin/python -m pytest -n 2 $(ARGS)
+	.venv-newest/bin/python -m pytest -m slow tests/test_optax_compat.py
 
 clean:
 	rm -rf .venv .venv-tensorflow .venv-oldest .venv-newest

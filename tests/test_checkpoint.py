@@ -151,9 +151,10 @@ def test_a_round_trip_is_exact(wrapper, target_of, manager):
   [e for e in zoo.ZOO if zoo.is_first_of_kind(e)],
   ids=lambda entry: entry.name,
 )
-@both
-def test_every_schedule_is_remembered(entry, wrapper, manager):
+def test_every_schedule_is_remembered(entry, manager):
   """In the record, equal; and restored without a difference."""
+  # By turns: the laws show that both wrappers hold every schedule.
+  wrapper = sorted(WRAPPERS)[zoo.ZOO.index(entry) % 2]
   state = state_of(wrapper, learning_rate=entry.schedule)
   checkpoint.save(manager, 0, state)
   checkpoint.restore(manager, state)
@@ -361,14 +362,21 @@ CHANGES = {
     ['learning_rate.constant: checkpoint 0.5 -> config 0.25'],
   ),
 }
-changes = pytest.mark.parametrize('change', CHANGES)
 SAME = [(a, a) for a in WRAPPERS]
 OTHERS = [(a, b) for a in WRAPPERS for b in WRAPPERS if a != b]
 pairs = pytest.mark.parametrize('pair', SAME + OTHERS, ids='-'.join)
+# All changes with one wrapper, and one change from one to the other.
+changes_of_pairs = pytest.mark.parametrize(
+  ('change', 'pair'),
+  [
+    *((change, pair) for change in CHANGES for pair in SAME),
+    *(('the_kind', pair) for pair in OTHERS),
+    *(('constants', pair) for pair in OTHERS),
+  ],
+)
 
 
-@changes
-@pairs
+@changes_of_pairs
 def test_an_error_by_default(change, pair, manager):
   """It lists each difference, the values, and what to do; nothing changes."""
   old, new, lines = CHANGES[change]
@@ -390,8 +398,7 @@ def test_an_error_by_default(change, pair, manager):
   assert_equal(target, before)
 
 
-@changes
-@pairs
+@changes_of_pairs
 def test_config_or_checkpoint(change, pair, manager, caplog):
   """The named side wins wholly, and the differences are logged."""
   target_of = abstract if pair[0] == 'fast' else lambda s: s
@@ -418,13 +425,7 @@ def test_config_or_checkpoint(change, pair, manager, caplog):
       assert jax.tree.structure(restored) == jax.tree.structure(target)
 
 
-@pytest.mark.parametrize(
-  ('change', 'pair'),
-  [
-    *((change, pair) for change in CHANGES for pair in SAME),
-    *(('the_kind', pair) for pair in OTHERS),
-  ],
-)
+@changes_of_pairs
 def test_rebase(change, pair, manager):
   """No jump: the value moves over to the new curve, and stays on it."""
   old, new, _ = CHANGES[change]
@@ -610,8 +611,15 @@ CHAINS = {
 }
 
 
-@pytest.mark.parametrize('old', CHAINS)
-@pytest.mark.parametrize('new', CHAINS)
+@pytest.mark.parametrize(
+  ('old', 'new'),
+  [
+    (old, new)
+    for old in CHAINS
+    for new in CHAINS
+    if {'none', 'clips'} & {old, new}
+  ],
+)
 def test_another_chain(old, new, manager):
   """Clipping added or removed: the moments, the count and the values go on."""
   state = saved(manager, state_of(around=CHAINS[old], learning_rate=COSINE))

@@ -196,6 +196,7 @@ def test_as_finite_differences(name, at):
   assert min(map(abs, expected.values())) > 1e-3  # they tell something
 
 
+@pytest.mark.slow
 def test_double_precision():
   """The hypergradient of a program in double precision is as good."""
   with zoo.enable_x64(True):
@@ -218,6 +219,7 @@ MODES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('mode', MODES)
 def test_other_modes(mode):
   """Each is the same gradient."""

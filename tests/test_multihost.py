@@ -293,16 +293,15 @@ def check_goes_on(directory, cache, saved, count, devices):
   return done
 
 
-long = [pytest.mark.slow, pytest.mark.timeout(1200)]
-
-
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
   ('count', 'victim', 'goes_on'),
   [
     pytest.param(2, 1, [(2, 2)], id='worker'),
     pytest.param(2, 0, [(1, 4)], id='coordinator'),
-    pytest.param(4, 3, [(4, 2), (2, 2), (1, 8)], id='worker_of_4', marks=long),
-    pytest.param(4, 0, [(4, 2), (2, 4)], id='coordinator_of_4', marks=long),
+    pytest.param(4, 3, [(4, 2), (2, 2), (1, 8)], id='worker_of_4'),
+    pytest.param(4, 0, [(4, 2), (2, 4)], id='coordinator_of_4'),
   ],
 )
 def test_a_killed_process_loses_nothing(

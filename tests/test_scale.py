@@ -271,6 +271,7 @@ def said_by_program(name):
   return processes.said_by(__file__, name, devices=256, seconds=270)
 
 
+@pytest.mark.slow
 def test_steps():
   """On 8 and 256 devices, with a quarter and all of the parameters."""
   steps = said_by_program('steps')
@@ -304,6 +305,7 @@ def test_steps():
     assert steps[f'{name} free'] == []
 
 
+@pytest.mark.slow
 def test_one_more_hyperparameter():
   """The program grows by its schedule."""
   steps = said_by_program('steps_with_one')
