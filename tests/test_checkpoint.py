@@ -425,7 +425,14 @@ def test_config_or_checkpoint(change, pair, manager, caplog):
       assert jax.tree.structure(restored) == jax.tree.structure(target)
 
 
-@changes_of_pairs
+@pytest.mark.parametrize(
+  ('change', 'pair'),
+  [
+    *((change, ('full', 'full')) for change in CHANGES),
+    *((change, ('fast', 'fast')) for change in ('inside', 'constants')),
+    *(('the_kind', pair) for pair in OTHERS),
+  ],
+)
 def test_rebase(change, pair, manager):
   """No jump: the value moves over to the new curve, and stays on it."""
   old, new, _ = CHANGES[change]

@@ -9,6 +9,7 @@ import sharded_training as training
 PARTS = [(1, 2), (2, 4), (2, 6), (4, 8), (1, 10)]
 
 
+@pytest.mark.slow
 @pytest.mark.multiprocess
 @pytest.mark.timeout(240)
 def test_other_processes_go_on(tmp_path):

@@ -228,7 +228,7 @@ def writers_of(directory):
 # To the end.
 
 
-@pytest.mark.parametrize('count', [2, 4])
+@pytest.mark.parametrize('count', [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_processes_train_as_one(count, whole):
   """As one process with all their devices; only process 0 writes logs.
 

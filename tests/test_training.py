@@ -17,6 +17,7 @@ import flax_sched as fs
 import training
 
 SCRIPT = pathlib.Path(training.__file__)
+slow = pytest.mark.slow
 
 
 def _process(*args):
@@ -32,8 +33,15 @@ def _process(*args):
   return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize('stateful', [(), ('stateful',)], ids=['fast', 'state'])
-@pytest.mark.parametrize('kind', ['linen', 'nnx'])
+@pytest.mark.parametrize(
+  ('kind', 'stateful'),
+  [
+    pytest.param('linen', (), id='linen-fast'),
+    pytest.param('nnx', ('stateful',), id='nnx-state'),
+    pytest.param('linen', ('stateful',), marks=slow, id='linen-state'),
+    pytest.param('nnx', (), marks=slow, id='nnx-fast'),
+  ],
+)
 def test_resume_in_a_new_process_is_bit_for_bit(kind, stateful, tmp_path):
   """Saved at step 5 and resumed elsewhere: as if never stopped."""
   whole = _process(kind, tmp_path / 'whole', 0, 9, *stateful)
