@@ -18,7 +18,10 @@ WARNINGS = [
   # flax 0.12.0 asks JAX 0.8.0 for names that JAX deprecated.
   'ignore:jax.array_ref is deprecated:DeprecationWarning',
   'ignore:jax.ArrayRef is deprecated:DeprecationWarning',
+  # ml_collections 1.1.0 loads config files so, under Python 3.11.
+  'ignore:the load_module:DeprecationWarning',
 ]
+WARNING_FLAGS = [part for warning in WARNINGS for part in ('-W', warning)]
 
 
 class Program:
@@ -33,10 +36,9 @@ class Program:
   """
 
   def __init__(self, path, *args, devices=1, seconds=120, **environment):
-    flags = [part for warning in WARNINGS for part in ('-W', warning)]
     self._errors = tempfile.TemporaryFile('w+')  # noqa: SIM115
     self._process = subprocess.Popen(
-      [sys.executable, *flags, str(path), *map(str, args)],
+      [sys.executable, *WARNING_FLAGS, str(path), *map(str, args)],
       stdout=subprocess.PIPE,
       stderr=self._errors,
       text=True,

@@ -26,6 +26,7 @@ import flax_sched as fs
 from flax_sched import checkpoint
 from flax_sched import tensorboard
 from flax_sched.config import build_schedule
+import processes
 
 ROOT = pathlib.Path(__file__).parent.parent
 HYPERPARAMS = {'learning_rate', 'weight_decay', 'b2'}
@@ -312,9 +313,7 @@ def command(workdir, *flags):
   """The command that runs main.py, warnings as errors."""
   return [
     sys.executable,
-    *('-W', 'error'),
-    # ml_collections 1.1.0 loads config files so, under Python 3.11.
-    *('-W', 'ignore:the load_module:DeprecationWarning'),
+    *processes.WARNING_FLAGS,
     str(ROOT / 'examples/digits/main.py'),
     f'--workdir={workdir}',
     *flags,

@@ -16,6 +16,7 @@ from examples.digits import train as digits
 from examples.population import report
 from examples.population import train
 import flax_sched as fs
+import processes
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -162,12 +163,7 @@ def test_main_in_a_process_of_its_own(tmp_path):
   """As the README runs it, on one device; warnings are errors."""
   command = [
     sys.executable,
-    *('-W', 'error'),
-    # ml_collections 1.1.0 loads config files so, under Python 3.11.
-    *('-W', 'ignore:the load_module:DeprecationWarning'),
-    # As in pyproject.toml: flax 0.12.0 asks JAX 0.8.0 for old names.
-    *('-W', 'ignore:jax.array_ref is deprecated:DeprecationWarning'),
-    *('-W', 'ignore:jax.ArrayRef is deprecated:DeprecationWarning'),
+    *processes.WARNING_FLAGS,
     *('-m', 'examples.population.main', f'--workdir={tmp_path}'),
     *('--config.members=3', '--config.total_steps=10'),
     '--config.peak_learning_rate=(1e-3, 1e-2)',
