@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 import difflib
 from typing import Any, NamedTuple
 
@@ -19,6 +19,10 @@ from flax_sched.inject import is_injected
 State = InjectHyperparamsState | InjectStatefulHyperparamsState
 
 
+# The way from an injected state to those of the transformation inside.
+_INSIDE = jax.tree_util.GetAttrKey('inner_state')
+
+
 def map_injected(f: Callable[[tuple[Any, ...], State], State], x: Any) -> Any:
   """Applies f(path, state) to each injected state, outer ones first.
 
@@ -31,7 +35,7 @@ def map_injected(f: Callable[[tuple[Any, ...], State], State], x: Any) -> Any:
     for way, leaf in found:
       if is_injected(leaf):
         leaf = f(path + way, leaf)
-        inner = apply(leaf.inner_state, path + way)
+        inner = apply(leaf.inner_state, (*path, *way, _INSIDE))
         leaf = leaf.replace(inner_state=inner)
       leaves.append(leaf)
     return jax.tree_util.tree_unflatten(treedef, leaves)
@@ -45,20 +49,22 @@ def map_injected(f: Callable[[tuple[Any, ...], State], State], x: Any) -> Any:
   return x
 
 
+def walk(
+  tree: Any, path: tuple[Any, ...] = ()
+) -> Iterator[tuple[tuple[Any, ...], State]]:
+  """The injected states in a tree with the ways to them, outer ones first."""
+  # Without the ways first: it is run at every step that is logged.
+  if not any(map(is_injected, jax.tree_util.tree_leaves(tree, is_injected))):
+    return
+  for way, leaf in jax.tree_util.tree_leaves_with_path(tree, is_injected):
+    if is_injected(leaf):
+      yield path + way, leaf
+      yield from walk(leaf.inner_state, (*path, *way, _INSIDE))
+
+
 def injected(caller: str, x: Any) -> list[tuple[tuple[Any, ...], State]]:
-  """The injected states in `x` with the ways to them, outer ones first."""
-  found: list[tuple[tuple[Any, ...], State]] = []
-
-  def search(tree: Any, path: tuple[Any, ...]) -> None:
-    # Without the paths first: it is run at every step that is logged.
-    if not any(map(is_injected, jax.tree_util.tree_leaves(tree, is_injected))):
-      return
-    for way, leaf in jax.tree_util.tree_leaves_with_path(tree, is_injected):
-      if is_injected(leaf):
-        found.append((path + way, leaf))
-        search(leaf.inner_state, path + way)
-
-  search(getattr(x, 'opt_state', x), ())
+  """The injected states in `x`, from the optimizer's state on."""
+  found = list(walk(getattr(x, 'opt_state', x)))
   if not found:
     raise ValueError(
       f'{caller}: {type(x).__name__} holds no injected hyperparameters. Build '

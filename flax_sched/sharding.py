@@ -40,7 +40,6 @@ import numpy as np
 
 from flax_sched import carry
 from flax_sched import places
-from flax_sched.inject import is_injected
 
 __all__ = ['abstract', 'create', 'place', 'shardings']
 
@@ -67,7 +66,6 @@ def shardings(
     param_shardings: a pytree like the parameters, or a function of a
       parameter's path, such as ('dense', 'kernel'), and its shape; of
       `PartitionSpec`s or `NamedSharding`s. None: parameters are everywhere.
-
     population_axis: for a population, made by `jax.vmap`, the axis of the mesh
       over which the members lie, the first axis of every array;
       `param_shardings` is that of one member.
@@ -123,9 +121,7 @@ def create(
     return [_strong(leaf) for leaf in jax.tree_util.tree_leaves(init_fn(*args))]
 
   made = jax.jit(leaves_of, out_shardings=[*wanted.values()])(*args)
-  return jax.tree_util.tree_unflatten(
-    jax.tree_util.tree_structure(shapes), made
-  )
+  return _tree_of(shapes, dict(zip(wanted, made, strict=True)))
 
 
 def place(
@@ -226,12 +222,16 @@ def _by_path(
     path: (shape, _named(caller, mesh, path, shape, (*first, *spec)))
     for path, shape, spec in _chosen(caller, state, param_shardings, len(first))
   }
-  injected = _of_schedules(state)
+  of_schedules = {
+    (*carry.spell(way), *path)
+    for way, injected in places.walk(state)
+    for path in carry.flatten(injected.replace(inner_state=()))
+  }
 
   def find(path: carry.Path, shape: tuple[int, ...]) -> NamedSharding:
     for start in range(len(path) + 1):  # the longest end first
       its_shape, sharding = of_param.get(path[start:], (None, everywhere))
-      if its_shape == shape and path not in injected:
+      if its_shape == shape and path not in of_schedules:
         return sharding
     return everywhere
 
@@ -239,18 +239,6 @@ def _by_path(
     path: find(path, tuple(np.shape(leaf)))
     for path, leaf in carry.flatten(state).items()
   }
-
-
-def _of_schedules(tree: Any, above: carry.Path = ()) -> set[carry.Path]:
-  """The paths of what injected states hold, but for the optimizers inside."""
-  found: set[carry.Path] = set()
-  for way, leaf in jax.tree_util.tree_leaves_with_path(tree, is_injected):
-    if is_injected(leaf):
-      at = (*above, *carry.spell(way))
-      own = carry.flatten(leaf.replace(inner_state=()))
-      found |= {(*at, *path) for path in own}
-      found |= _of_schedules(leaf.inner_state, (*at, 'inner_state'))
-  return found
 
 
 def _chosen(

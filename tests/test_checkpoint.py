@@ -689,6 +689,29 @@ def test_another_optimizer(manager):
 
 
 @both
+def test_injection_inside_of_injection(wrapper, manager):
+  """Both states are restored, and what each follows is compared."""
+
+  def state_with(decay):
+    def factory(weight_decay):
+      inner = WRAPPERS[wrapper](optax.adam, learning_rate=COSINE, b1=0.5)
+      return optax.chain(optax.add_decayed_weights(weight_decay), inner)
+
+    return state_of(wrapper, factory, weight_decay=decay)
+
+  state = saved(manager, state_with(LONGER))
+  for target_of in (lambda s: s, abstract):
+    restored = checkpoint.restore(manager, target_of(state_with(LONGER)))
+    assert_equal(bare(restored), bare(state))
+  target = state_with(0.25)
+  with pytest.raises(checkpoint.ScheduleMismatchError) as caught:
+    checkpoint.restore(manager, target)
+  assert {d.name for d in caught.value.differences} == {'weight_decay'}
+  restored = checkpoint.restore(manager, target, on_change='config')
+  assert next_values(restored) == next_values(state) | {'weight_decay': 0.25}
+
+
+@both
 @pytest.mark.parametrize(
   ('old', 'new', 'names'),
   [

@@ -103,6 +103,9 @@ OPTIMIZERS = {
     {'a': adamw(w), 'b': WRAPPERS[w](optax.sgd, learning_rate=LR)},
     {'in': 'a', 'out': 'b'},
   ),
+  'nested': lambda w: WRAPPERS[w](
+    lambda scale: optax.chain(adamw(w), optax.scale(scale)), scale=LR
+  ),
   'memory': lambda w: fs.inject_stateful_hyperparams(
     optax.adam, learning_rate=LR * fs.reduce_on_plateau(1.0)
   ),
