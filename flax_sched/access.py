@@ -202,11 +202,7 @@ def with_override(s: Any, key: str, value: Any) -> Any:
 
 
 def _put(mapping: Any, name: str, value: Any) -> Any:
-  old = mapping[name]
-  value = jnp.asarray(value, old.dtype)
-  if value.ndim < old.ndim:  # one for all members of a population
-    value = jnp.broadcast_to(value, old.shape)
-  return {**mapping, name: places.like(value, old)}
+  return {**mapping, name: places.filled(value, mapping[name])}
 
 
 def _edit_spec(spec: str, name: str, entry: Any) -> str:

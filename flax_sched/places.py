@@ -173,6 +173,15 @@ def like(new: Any, old: Any) -> Any:
   return new
 
 
+def filled(x: Any, old: Any) -> Any:
+  """A value where an array is: in a population, one for all or for each."""
+  array = unwrap(old)
+  x = jnp.asarray(x, array.dtype)
+  if x.ndim < array.ndim:
+    x = jnp.broadcast_to(x, array.shape)
+  return like(x, old)
+
+
 def put(x: Any, sharding: jax.sharding.Sharding) -> jax.Array:
   """An array with a sharding; several processes have the same one each."""
   if sharding.is_fully_addressable:

@@ -8,7 +8,6 @@ import json
 from typing import Any, TypeVar
 
 import jax
-from jax import numpy as jnp
 import numpy as np
 
 from flax_sched import access
@@ -88,7 +87,7 @@ def reset_count(
       elif key in counting:
         late = 0 if whole else _late(caller, s, key, name, start)
         s = _with_delay(s, key, late)
-    return s.replace(count=_filled(start, s.count)) if whole else s
+    return s.replace(count=places.filled(start, s.count)) if whole else s
 
   return places.map_injected(reset, state)
 
@@ -127,21 +126,14 @@ def _start_again(caller: str, s: Any, key: str, name: str, count: int) -> State:
 
   def begin(new: Any, old: Any) -> Any:
     if is_wrapped(new):
-      return old.replace(count=_filled(count, old.count))
-    return _filled(new, old)
+      return old.replace(count=places.filled(count, old.count))
+    return places.filled(new, old)
 
   new = jax.tree_util.tree_map(
     begin, schedule.init(), states.states[index], is_leaf=is_wrapped
   )
   after = (*states.states[:index], new, *states.states[index + 1 :])
   return s.replace(hyperparams_states=states.replace(states=after))
-
-
-def _filled(x: Any, old: Any) -> Any:
-  """An array full of `x` where another is: in a population, for each member."""
-  old_array = places.unwrap(old)
-  x = jnp.asarray(x, old_array.dtype)
-  return places.like(jnp.broadcast_to(x, old_array.shape), old)
 
 
 def _late(caller: str, s: State, key: str, name: str, count: int) -> int:

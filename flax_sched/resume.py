@@ -168,17 +168,19 @@ def _rest(merge: Merge) -> Iterator[str]:
 
 def _on_the_way(merge: Merge) -> dict[str, Entry]:
   """The schedules that still move to the target's, by an earlier rebase."""
+  if merge.saved.record is None:
+    return {}
   follow = {}
   for name in merge.now.keys() & merge.then.keys():
     old, new = merge.then[name], merge.now[name]
-    if merge.saved.record is None or not record.is_on_the_way(
-      old['schedule'], new['schedule']
-    ):
-      continue
-    begin, steps = (old['schedule'][k] for k in ('begin', 'transition_steps'))
-    if old['count'] < begin + steps:
+    moves = record.is_on_the_way(old['schedule'], new['schedule'])
+    if moves and not _is_over(old['schedule'], old['count']):
       follow[name] = old
   return follow
+
+
+def _is_over(crossfade: dict[str, Any], count: int) -> bool:
+  return bool(crossfade['begin'] + crossfade['transition_steps'] <= count)
 
 
 def _chosen(merge: Merge, name: str, policy: Policy) -> dict[str, Entry]:
@@ -224,10 +226,9 @@ def _chosen(merge: Merge, name: str, policy: Policy) -> dict[str, Entry]:
 
 def _followed(spec: dict[str, Any], count: int) -> dict[str, Any]:
   """What is followed from a count on: of a rebase that is over, its end."""
-  if spec['kind'] != 'Crossfade':
-    return spec
-  is_over = spec['begin'] + spec['transition_steps'] <= count
-  return _followed(spec['new'], count) if is_over else spec
+  if spec['kind'] == 'Crossfade' and _is_over(spec, count):
+    return _followed(spec['new'], count)
+  return spec
 
 
 def _constant(value: Any) -> dict[str, Any]:

@@ -48,13 +48,14 @@ class Target:
       for name, place in self.places.items()
     }
     self.entries = record.entries_of(self.places)
+    self._optimizers = [(*owner, 'opt_state') for owner, _ in _owners(tree)]
+    owners = {path[:1] for path in self._optimizers}
+    others = {path[:1] for path in self.paths.values()} - owners
+    self._optimizers += others
 
   def is_of_optimizer(self, path: carry.Path) -> bool:
     """Whether a path is within what an optimizer stores."""
-    parts = [(*owner, 'opt_state') for owner, _ in _owners(self.tree)]
-    owners = {part[:1] for part in parts}
-    parts += [p[:1] for p in self.paths.values() if p[:1] not in owners]
-    return any(path[: len(part)] == part for part in parts)
+    return any(path[: len(part)] == part for part in self._optimizers)
 
   def filled(self, values: Mapping[carry.Path, Any]) -> Any:
     """The state with these values, and for the rest as it is when new.
