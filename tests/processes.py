@@ -120,14 +120,19 @@ def said_by_each(processes, path, *args, **options):
       )
       for number in range(processes)
     ]
-    said, problems = [], []
-    for program in programs:
-      try:
-        said.append(program.said())
-      except AssertionError as error:  # that of another may be the cause
-        problems.append(str(error))
-    assert not problems, '\n'.join(problems)
-  return said
+    return each(programs, Program.said)
+
+
+def each(programs, ending):
+  """How each of several programs ends; where one fails, how all that failed."""
+  endings, problems = [], []
+  for program in programs:
+    try:
+      endings.append(ending(program))
+    except AssertionError as error:  # that of another may be the cause
+      problems.append(str(error))
+  assert not problems, '\n'.join(problems)
+  return endings
 
 
 def free_port():

@@ -24,6 +24,7 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 
+import compilations
 import flax_sched as fs
 from flax_sched import checkpoint
 
@@ -203,14 +204,7 @@ def main(directory, steps, shape, process=0, processes=1, port=0):
       process_id=process,
       initialization_timeout=60,
     )
-  compiles = []
-  jax.monitoring.register_event_duration_secs_listener(
-    lambda event, *_, **__: (
-      compiles.append(event)
-      if event == '/jax/core/compile/backend_compile_duration'
-      else None
-    )
-  )
+  compiles = compilations.watch()
   mesh = jax.make_mesh(
     shape,
     ('x', 'y')[: len(shape)],

@@ -117,13 +117,7 @@ def started(directory, cache, told, devices, *flags):
 def finish(directory, cache, told, devices):
   """Trains to the end: what each process printed, and what they trained."""
   with started(directory, cache, told, devices) as programs:
-    said, problems = [], []
-    for program in programs:
-      try:
-        said.append(program.finish())
-      except AssertionError as error:  # that of another may be the cause
-        problems.append(str(error))
-    assert not problems, '\n'.join(problems)
+    said = processes.each(programs, processes.Program.finish)
   return types.SimpleNamespace(
     said=said,
     owner=programs[0].id,

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 
+import compilations
 import configs.population
 from examples.digits import train as digits
 from examples.population import report
@@ -36,17 +37,13 @@ def small_config(**changes):
 def sweep(tmp_path_factory):
   """A run: its config, directory, results, and how often it compiled what."""
   config, directory = small_config(), tmp_path_factory.mktemp('sweep')
-  compiled = collections.Counter()
-
-  def listen(event, _, **details):
-    if event == '/jax/core/compile/backend_compile_duration':
-      compiled[details['fun_name']] += 1
-
-  jax.monitoring.register_event_duration_secs_listener(listen)
-  results = train.train_and_evaluate(config, str(directory))
-  jax.monitoring.clear_event_listeners()
+  with compilations.counted() as compiled:
+    results = train.train_and_evaluate(config, str(directory))
   return types.SimpleNamespace(
-    config=config, directory=directory, results=results, compiled=compiled
+    config=config,
+    directory=directory,
+    results=results,
+    compiled=collections.Counter(compiled),
   )
 
 

@@ -1,6 +1,5 @@
 """States on meshes: where each part lies, and that it costs no compile."""
 
-import contextlib
 import functools
 
 from flax import nnx
@@ -15,6 +14,7 @@ import optax
 import orbax.checkpoint as ocp
 import pytest
 
+import compilations
 import flax_sched as fs
 from flax_sched import checkpoint
 from flax_sched import sharding
@@ -117,22 +117,6 @@ def assert_same_bits(got, expected):
   for x, y in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
     assert (x.dtype, x.shape) == (y.dtype, y.shape)
     assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
-
-
-@contextlib.contextmanager
-def counted_compiles():
-  """A list that gets an item for each program that XLA compiles."""
-  compiled = []
-
-  def listen(event, duration, **_):
-    if event == '/jax/core/compile/backend_compile_duration':
-      compiled.append(duration)
-
-  jax.monitoring.register_event_duration_secs_listener(listen)
-  try:
-    yield compiled
-  finally:
-    jax.monitoring.clear_event_listeners()
 
 
 def train_step(state, batch):
@@ -290,7 +274,7 @@ def test_one_compile_and_the_same_result(choice, axis_type, wrapper, tmp_path):
       donate_argnums=0,
       out_shardings=sharding.shardings(state, mesh, chosen),
     )
-    with counted_compiles() as compiled:
+    with compilations.counted() as compiled:
       for _ in range(4):
         state = step(state, batch)
     assert len(compiled) == 1
@@ -308,7 +292,7 @@ def test_one_compile_and_the_same_result(choice, axis_type, wrapper, tmp_path):
     target = sharding.abstract(init, mesh, key, param_shardings=chosen)
     restored = checkpoint.restore(manager, target)
   assert_same_bits(restored, state)
-  with jax.set_mesh(mesh), counted_compiles() as compiled:
+  with jax.set_mesh(mesh), compilations.counted() as compiled:
     step(step(restored, batch), batch)
   assert not compiled  # it is the program from before
 
@@ -380,7 +364,7 @@ def test_a_population_on_a_mesh(devices, axis_type):
     assert leaf.shape[0] == 16
     assert leaf.sharding == NamedSharding(mesh, P('data'))
   step = jax.jit(jax.vmap(train_step, in_axes=(0, None)), donate_argnums=0)
-  with counted_compiles() as compiled:
+  with compilations.counted() as compiled:
     for _ in range(4):
       state = step(state, BATCH)
   assert len(compiled) == 1
@@ -425,7 +409,7 @@ def test_members_change_places_without_a_compile():
     return jax.tree.map(lambda leaf: leaf[winners], state)
 
   state = exploit(step(state, BATCH), np.arange(8))
-  with counted_compiles() as compiled:
+  with compilations.counted() as compiled:
     state = exploit(state, np.array([7, 0, 0, 0, 1, 1, 1, 2]))
     state = step(state, BATCH)
   assert not compiled
@@ -438,7 +422,7 @@ def test_members_change_places_without_a_compile():
     [fs.cosine_decay_schedule(peak, 20) for peak in np.linspace(0.2, 0.9, 8)]
   )
   state = fs.set_schedules(state, learning_rate=slower)
-  with counted_compiles() as compiled:
+  with compilations.counted() as compiled:
     state = step(state, BATCH)
   assert not compiled
   rates = np.asarray(fs.hyperparams(state)['learning_rate'])

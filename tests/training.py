@@ -19,6 +19,7 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 
+import compilations
 import flax_sched as fs
 
 LR = fs.warmup_cosine_decay_schedule(0.0, 0.1, 4, 8, 0.01)
@@ -85,14 +86,7 @@ def nnx_run(inject):
 
 def main(kind, directory, first, last, stateful):
   """One run, in this process."""
-  compiles = []
-  jax.monitoring.register_event_duration_secs_listener(
-    lambda event, *_, **__: (
-      compiles.append(event)
-      if event == '/jax/core/compile/backend_compile_duration'
-      else None
-    )
-  )
+  compiles = compilations.watch()
   inject = fs.inject_stateful_hyperparams if stateful else fs.inject_hyperparams
   state, step = {'linen': linen_run, 'nnx': nnx_run}[kind](inject)
   counts = []
