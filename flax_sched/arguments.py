@@ -22,7 +22,8 @@ from flax_sched import twofloat
 _TOO_LONG = f'must be at most 2**31 - 1 = {spans.MAX_COUNT}'
 
 
-def _is_real(x: Any) -> bool:
+def is_real(x: Any) -> bool:
+  """Whether `x` is a real number, or a NumPy array of them."""
   if isinstance(x, int):  # NumPy has no type for large ones
     return not isinstance(x, bool)
   return twofloat.is_host(x) and np.asarray(x).dtype.kind in 'fiu'
@@ -53,7 +54,7 @@ def value(
   """
   if isinstance(x, jax.Array):
     return lax.convert_element_type(x, np.dtype(np.float32))
-  if not _is_real(x):
+  if not is_real(x):
     raise TypeError(f'{function}: {name} must be a real number, got {x!r}.')
   if not np.all(np.abs(x) <= numerics.MAX_FLOAT32):
     raise ValueError(f'{function}: {name} must be finite, got {x!r}.')
@@ -90,7 +91,7 @@ def steps(
     return lax.convert_element_type(x, np.dtype(np.float32))
   kind = 'a non-negative integer' if zero else 'a positive integer'
   message = f'{function}: {name} must be {kind}, got {x!r}. {hint}'.rstrip()
-  if not _is_real(x) or np.ndim(x):
+  if not is_real(x) or np.ndim(x):
     raise TypeError(message)
   if x >= 2**62 and x != np.inf:
     raise ValueError(f'{function}: {name} must be below 2**62, got {x!r}.')
@@ -123,12 +124,31 @@ def boundaries(function: str, name: str, xs: Sequence[Any]) -> Any:
   return np.asarray(items, np.int32)
 
 
-def int32_steps(function: str, name: str, x: Any, *, zero: bool = False) -> Any:
+def int32_steps(
+  function: str,
+  name: str,
+  x: Any,
+  *,
+  zero: bool = False,
+  negative: bool = False,
+) -> Any:
   """As `steps`, where a length beyond int32 makes no sense.
 
+  Args:
+    function: the function to name in errors.
+    name: the argument to name in errors.
+    x: a positive integer; a float with an integral value counts as one.
+    zero: whether 0 is allowed too.
+    negative: whether any integer is.
+
   Raises:
+    TypeError: if `x` is not a real number.
     ValueError: also if `x` is beyond 2**31 - 1.
   """
+  if negative and is_real(x) and np.ndim(x) == 0:
+    if x < 0:
+      return -int32_steps(function, name, -x)
+    zero = True
   x_steps = steps(function, name, x, zero=zero)
   if isinstance(x_steps, np.floating):
     raise ValueError(f'{function}: {name} {_TOO_LONG}, got {x!r}.')

@@ -1,102 +1,241 @@
-"""Schedules made of schedules."""
+"""Schedules made of schedules, by functions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
+from flax import struct
+from jax import lax
 from jax import numpy as jnp
 import numpy as np
 
+from flax_sched import arguments
 from flax_sched import numerics
+from flax_sched import parts
 from flax_sched import spans
 from flax_sched import twofloat
-from flax_sched.curves import Curve
 from flax_sched.numerics import number
 from flax_sched.schedule import as_schedule
+from flax_sched.schedule import Constant
+from flax_sched.schedule import Join
+from flax_sched.schedule import Maximum
+from flax_sched.schedule import Minimum
 from flax_sched.schedule import Schedule
+from flax_sched.spans import Steps
 
 
-class Shift(Schedule):
-  """A schedule that starts late: schedule(n - begin), held before.
+def join_schedules(
+  schedules: Sequence[Schedule | Callable[[Any], Any] | float],
+  boundaries: Sequence[Steps],
+) -> Schedule:
+  """One schedule after another, each counting from its own start.
+
+  schedules[i] gets n - boundaries[i - 1], from boundaries[i - 1] on.
+
+  Args:
+    schedules: the schedules; other callables of the count and numbers are
+      taken as schedules too.
+    boundaries: the steps at which the next one takes over, strictly increasing:
+      one fewer than there are schedules.
+
+  Returns:
+    The schedule.
+
+  Raises:
+    TypeError: if a schedule or a boundary is of another type.
+    ValueError: if there is no schedule, the number of boundaries is wrong, or
+      they are not non-negative integers in increasing order.
+
+  >>> import flax_sched as fs
+  >>> parts = [fs.constant_schedule(1.0), fs.linear_schedule(1.0, 0.0, 1000)]
+  >>> join_schedules(parts, [1000])(1500)
+  np.float32(0.5)
+  """
+  name = 'join_schedules'
+  schedules, boundaries = tuple(schedules), tuple(boundaries)
+  if not schedules:
+    raise ValueError(f'{name}: schedules must not be empty.')
+  if len(boundaries) != len(schedules) - 1:
+    raise ValueError(
+      f'{name}: boundaries must be one fewer than schedules, got '
+      f'{len(boundaries)} boundaries for {len(schedules)} schedules. A '
+      'boundary is the step at which the next schedule takes over.'
+    )
+  return Join(
+    schedules=tuple(
+      as_schedule(schedule)
+      if callable(schedule)
+      else Constant(constant=arguments.value(name, f'schedules[{i}]', schedule))
+      for i, schedule in enumerate(schedules)
+    ),
+    boundaries=arguments.boundaries(name, 'boundaries', boundaries),
+  )
+
+
+def minimum(*schedules: Any) -> Schedule:
+  """The smallest of several schedules, at each count.
+
+  Args:
+    *schedules: schedules, other callables of the count, or numbers.
+
+  Returns:
+    The schedule.
+
+  Raises:
+    TypeError: if one is none of these.
+    ValueError: if there is none.
+
+  >>> import flax_sched as fs
+  >>> lr = minimum(fs.linear_schedule(0.0, 1.0, 10), 0.5)
+  >>> lr(2), lr(8)
+  (np.float32(0.2), np.float32(0.5))
+  """
+  return _several('minimum', Minimum, schedules)
+
+
+def maximum(*schedules: Any) -> Schedule:
+  """The largest of several schedules, at each count.
+
+  Args:
+    *schedules: schedules, other callables of the count, or numbers.
+
+  Returns:
+    The schedule.
+
+  Raises:
+    TypeError: if one is none of these.
+    ValueError: if there is none.
+
+  >>> import flax_sched as fs
+  >>> lr = maximum(fs.linear_schedule(1.0, 0.0, 10), 0.25)
+  >>> lr(2), lr(8)
+  (np.float32(0.8), np.float32(0.25))
+  """
+  return _several('maximum', Maximum, schedules)
+
+
+def _several(name: str, kind: Any, schedules: Sequence[Any]) -> Schedule:
+  if not schedules:
+    raise ValueError(f'{name}: schedules must not be empty.')
+  items = tuple(map(as_schedule, schedules))
+  made: Schedule = kind(schedules=items) if len(items) > 1 else items[0]
+  return made
+
+
+def follow(
+  schedule: Any, function: Mapping[Any, Any] | Callable[[Any], Any]
+) -> Schedule:
+  """A value that is a function of another schedule's value.
+
+  For weight decay that follows the learning rate, or momentum that mirrors it.
+  A multiple of a schedule needs no function: `0.1 * lr`.
+
+  Args:
+    schedule: the schedule that is followed.
+    function: maps values of the schedule to values of this one, with straight
+      lines in between and the first and last one held beyond; or a callable of
+      the value, in NumPy's and JAX's common operators, which no checkpoint can
+      hold.
+
+  Returns:
+    The schedule.
+
+  Raises:
+    TypeError: if `function` is neither, or an argument is not a number.
+    ValueError: if the mapping is empty.
+
+  >>> import flax_sched as fs
+  >>> lr = fs.linear_onecycle_schedule(100, peak_value=1.0)
+  >>> momentum = follow(lr, {0.04: 0.95, 1.0: 0.85})
+  >>> momentum(0), momentum(30), momentum(100)
+  (np.float32(0.95), np.float32(0.85), np.float32(0.95))
+  """
+  name = 'follow'
+  leader = as_schedule(schedule)
+  if not hasattr(function, 'items'):
+    if not callable(function):
+      raise TypeError(
+        f'{name}: function must be a mapping of values, such as {{0.0: 0.95, '
+        f'0.1: 0.85}}, or a callable of the value, got {function!r}.'
+      )
+    return FollowFunction(schedule=leader, function=function)
+  pairs = {
+    _point(name, point): arguments.value(name, f'function[{point!r}]', x)
+    for point, x in function.items()
+  }
+  if not pairs:
+    raise ValueError(f'{name}: function must not be empty, got {function!r}.')
+  points = sorted(pairs)
+  return Follow(
+    schedule=leader,
+    points=np.asarray(points, np.float32),
+    values=arguments.stack([pairs[point] for point in points]),
+  )
+
+
+def _point(name: str, key: Any) -> Any:
+  """A key of the mapping: a config's are strings."""
+  try:
+    point = float(key) if isinstance(key, str) else key
+  except ValueError:
+    point = key
+  return arguments.value(name, f'function key {key!r}', point)
+
+
+class Follow(Schedule):
+  """A function of another schedule's value: straight lines between points.
 
   Attributes:
-    schedule: the schedule.
-    begin: the step at which it starts.
+    schedule: the schedule that is followed.
+    points: increasing values of it, float32 of shape (k,).
+    values: the values at these points, float32 of shape (k,).
   """
 
   schedule: Schedule
-  begin: Any
+  points: Any
+  values: Any
 
   def value(self, count: Any) -> Any:
-    return self.schedule.value(spans.after(count, self.begin))
+    last = self.points.shape[0] - 1
+    x = number(self.schedule.value(count))
+    x = numerics.maximum(x, number(spans.look_up(self.points, 0)))
+    x = numerics.minimum(x, number(spans.look_up(self.points, last)))
+    left = spans.clip_index(_interval(self.points, x), max(last - 1, 0))
+    right = spans.clip_index(left + 1, last)
+    low = number(spans.look_up(self.points, left))
+    high = number(spans.look_up(self.points, right))
+    a = number(spans.look_up(self.values, left))
+    b = number(spans.look_up(self.values, right))
+    wide = numerics.where(numerics.less(low, high), high - low, 1.0)
+    weight = (x - low) / wide
+    return a * (1.0 - weight) + b * weight
 
 
-class Join(Schedule):
-  """One schedule after another, each counting from its own start.
+def _interval(points: Any, x: Any) -> Any:
+  """The last of the increasing points that is not above x."""
+  if twofloat.is_host(points) and twofloat.is_host(x):
+    return np.maximum(points.searchsorted(x, side='right') - 1, 0)
+  passed = jnp.asarray(points) <= twofloat.two_float(x).hi
+  return jnp.maximum(jnp.sum(passed, dtype=np.int32) - 1, 0)
 
-  `schedules[0]` holds before `boundaries[0]`, and so on; the last one holds
-  from the last boundary on. A schedule never sees a count outside its own part.
 
-  On the device, the schedules of one kind are evaluated together: their
-  parameters become a table, looked up by the part that the count is in. So the
-  program grows with the number of kinds, not with the number of schedules.
+class FollowFunction(Schedule):
+  """Any callable of another schedule's value.
 
   Attributes:
-    schedules: k + 1 schedules.
-    boundaries: k increasing steps, int32 of shape (k,).
+    schedule: the schedule that is followed.
+    function: takes its value, float32, and returns the value.
   """
 
-  schedules: tuple[Schedule, ...]
-  boundaries: Any
+  schedule: Schedule
+  function: Callable[[Any], Any] = struct.field(pytree_node=False)
 
   def value(self, count: Any) -> Any:
-    index = spans.segment(self.boundaries, count)
-    if twofloat.is_host(index):
-      if np.ndim(index) == 0:
-        return self._part(index, count)
-      result = np.empty(count.shape, np.float64)
-      for i in np.unique(index):
-        part = self._part(i, count[index == i])
-        if not twofloat.is_host(part):  # of a function that uses JAX
-          part = numerics.to_float32(part)
-        result[index == i] = part
-      return result
-    return self._value_on_device(count, index)
-
-  def _part(self, index: Any, count: Any) -> Any:
-    """The value of one schedule at counts that are all in its part."""
-    if index > 0:
-      count = spans.after(count, self.boundaries[index - 1])
-    return self.schedules[index].value(count)
-
-  def _value_on_device(self, count: Any, index: Any) -> Any:
-    starts = spans.prepend_zero(self.boundaries)
-    ends = spans.append_end(self.boundaries)
-    result: Any = None
-    for members in _kinds(self.schedules):
-      if len(members) == 1:
-        schedule, i = self.schedules[members[0]], members[0]
-        local = spans.within(count, starts[i], ends[i])
-        value, mine = schedule.value(local), index == i
-      else:
-        ranks = np.searchsorted(members, np.arange(len(self.schedules)))
-        ranks = np.minimum(ranks, len(members) - 1)
-        rank = spans.look_up(ranks.astype(np.int32), index)
-        part = spans.look_up(np.asarray(members, np.int32), rank)
-        local = spans.within(
-          count, spans.look_up(starts, part), spans.look_up(ends, part)
-        )
-        schedule = jax.tree_util.tree_map(
-          functools.partial(spans.look_up, index=rank),
-          _stack([self.schedules[i] for i in members]),
-        )
-        value, mine = schedule.value(local), index == part
-      value = number(value)
-      result = value if result is None else numerics.where(mine, value, result)
-    return result
+    value = self.function(numerics.to_float32(self.schedule.value(count)))
+    if not twofloat.is_host(value):
+      value = lax.optimization_barrier(value)  # it may be a constant to XLA
+    return number(value)
 
 
 class Crossfade(Schedule):
@@ -114,8 +253,8 @@ class Crossfade(Schedule):
 
   old: Schedule
   new: Schedule
-  begin: Any
-  transition_steps: Any
+  begin: Steps
+  transition_steps: Steps
 
   def value(self, count: Any) -> Any:
     done = spans.after(count, self.begin)
@@ -124,16 +263,6 @@ class Crossfade(Schedule):
       number(self.new.value(count)),
       spans.span(done, self.transition_steps),
     )
-
-
-def _kinds(schedules: tuple[Schedule, ...]) -> list[list[int]]:
-  """The schedules' positions, grouped by what one evaluation can serve."""
-  kinds: dict[Any, list[int]] = {}
-  for i, schedule in enumerate(schedules):
-    leaves, treedef = jax.tree_util.tree_flatten(schedule)
-    shapes = tuple((np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
-    kinds.setdefault((treedef, shapes), []).append(i)
-  return list(kinds.values())
 
 
 def stack_schedules(schedules: Sequence[Schedule]) -> Schedule:
@@ -161,7 +290,7 @@ def stack_schedules(schedules: Sequence[Schedule]) -> Schedule:
   schedules = [as_schedule(schedule) for schedule in schedules]
   if not schedules:
     raise ValueError('stack_schedules: schedules must not be empty.')
-  kinds = _kinds(tuple(schedules))
+  kinds = parts.kinds(schedules)
   if len(kinds) > 1:
     other = kinds[1][0]
     raise ValueError(
@@ -169,35 +298,5 @@ def stack_schedules(schedules: Sequence[Schedule]) -> Schedule:
       f'got {schedules[0]!r} and, at {other}, {schedules[other]!r}. Build '
       'all of them by the same function.'
     )
-  return _stack(schedules)
-
-
-def _stack(schedules: list[Schedule]) -> Schedule:
-  """One schedule whose leaves have a leading axis: the schedules' own."""
-
-  def stack(*leaves: Any) -> Any:
-    on_host = all(map(twofloat.is_host, leaves))
-    return np.stack(leaves) if on_host else jnp.stack(leaves)
-
-  return jax.tree_util.tree_map(stack, *schedules)
-
-
-class WarmRestarts(Schedule):
-  """A curve that starts again and again: SGDR.
-
-  Cycle i lasts period * t_mult**i steps, and the curve is stretched to fill it.
-
-  Attributes:
-    curve: what each cycle goes through.
-    period: the length of the first cycle, in steps.
-    t_mult: each cycle is this many times as long as the one before; at least 1.
-  """
-
-  curve: Curve
-  period: Any
-  t_mult: Any
-
-  def value(self, count: Any) -> Any:
-    return self.curve.between(
-      spans.cycle(count, self.period, number(self.t_mult))
-    )
+  stacked: Schedule = parts.stack(schedules)
+  return stacked

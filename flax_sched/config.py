@@ -30,16 +30,22 @@ from typing import Any
 
 import optax
 
-from flax_sched import functions
+from flax_sched import averages
+from flax_sched import compose
+from flax_sched import cycles
+from flax_sched import pieces
+from flax_sched import shapes
+from flax_sched import warmups
 from flax_sched.inject import inject_hyperparams
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Schedule
 
 _SCHEDULE_FUNCTIONS = {
   name: function
-  for name, function in vars(functions).items()
+  for module in (shapes, warmups, pieces, cycles, averages, compose)
+  for name, function in vars(module).items()
   if inspect.isfunction(function)
-  and function.__module__ == functions.__name__
+  and function.__module__ == module.__name__
   and not name.startswith('_')
 }
 

@@ -1,7 +1,7 @@
-"""The curves: one class per formula.
+"""The curves over a span of steps: one class per formula.
 
 Here, n is the count, T the number of steps of a span, and p = min(n / T, 1)
-how much of it is done. The functions of `flax_sched.functions` check their
+how much of it is done. `flax_sched.shapes` and its neighbours check the
 arguments and build these.
 """
 
@@ -10,16 +10,26 @@ from __future__ import annotations
 import abc
 from typing import Any
 
-from flax import struct
+import numpy as np
 
 from flax_sched import numerics
 from flax_sched import spans
+from flax_sched import twofloat
 from flax_sched.numerics import number
 from flax_sched.schedule import Schedule
+from flax_sched.spans import Steps
 
 
 class Curve(Schedule):
   """A schedule over a span of steps, that holds its end value afterwards."""
+
+  # The parameter that is the span's length.
+  _length = 'transition_steps'
+
+  @property
+  def steps(self) -> Any:
+    """The length of the span, in steps."""
+    return getattr(self, self._length)
 
   @abc.abstractmethod
   def between(self, span: spans.Span) -> Any:
@@ -29,6 +39,19 @@ class Curve(Schedule):
       span: the span. Only the ratio of its parts matters, so that a curve can
         be stretched to a span of another length.
     """
+
+  def value(self, count: Any) -> Any:
+    return self.between(spans.span(count, self.steps))
+
+  def _repeated(self, period: Any, t_mult: Any) -> Schedule:
+    if twofloat.is_host(t_mult) and t_mult == 1:
+      return super()._repeated(period, t_mult)
+    if not (twofloat.is_host(self.steps) and self.steps == period):
+      raise ValueError(
+        f'repeat: period must be the length of the curve where t_mult is not '
+        f'1, got {period!r} for {self!r}.'
+      )
+    return WarmRestarts(curve=self, period=period, t_mult=t_mult)
 
 
 class Linear(Curve):
@@ -42,14 +65,11 @@ class Linear(Curve):
 
   init_value: Any
   end_value: Any
-  transition_steps: Any
+  transition_steps: Steps
 
   def between(self, span: spans.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
     return spans.mix(init, end, span)
-
-  def value(self, count: Any) -> Any:
-    return self.between(spans.span(count, self.transition_steps))
 
 
 class Polynomial(Curve):
@@ -65,15 +85,12 @@ class Polynomial(Curve):
   init_value: Any
   end_value: Any
   power: Any
-  transition_steps: Any
+  transition_steps: Steps
 
   def between(self, span: spans.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
     weight, other = spans.power(span, number(self.power))
     return init * weight + end * other
-
-  def value(self, count: Any) -> Any:
-    return self.between(spans.span(count, self.transition_steps))
 
 
 class OneMinusPower(Curve):
@@ -91,16 +108,13 @@ class OneMinusPower(Curve):
   init_value: Any
   end_value: Any
   power: Any
-  transition_steps: Any
+  transition_steps: Steps
 
   def between(self, span: spans.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
     turned = spans.Span(span.remaining, span.done, span.whole)
     other, weight = spans.power(turned, number(self.power))
     return init * weight + end * other
-
-  def value(self, count: Any) -> Any:
-    return self.between(spans.span(count, self.transition_steps))
 
 
 class Cosine(Curve):
@@ -114,15 +128,14 @@ class Cosine(Curve):
 
   init_value: Any
   end_value: Any
-  decay_steps: Any
+  decay_steps: Steps
+
+  _length = 'decay_steps'
 
   def between(self, span: spans.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
     weight, other = spans.cosine_weights(span)
     return init * weight + end * other
-
-  def value(self, count: Any) -> Any:
-    return self.between(spans.span(count, self.decay_steps))
 
 
 class CosinePower(Curve):
@@ -138,7 +151,9 @@ class CosinePower(Curve):
   init_value: Any
   end_value: Any
   exponent: Any
-  decay_steps: Any
+  decay_steps: Steps
+
+  _length = 'decay_steps'
 
   def between(self, span: spans.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
@@ -147,93 +162,68 @@ class CosinePower(Curve):
     weight, other = spans.power(turned, number(self.exponent))
     return init * weight + end * other
 
-  def value(self, count: Any) -> Any:
-    return self.between(spans.span(count, self.decay_steps))
 
+class Rational(Curve):
+  """end_value + (init_value - end_value) (1 - p) / (1 - p + beta p).
 
-class Exponential(Schedule):
-  """init_value decay_rate**(n / T), bounded by end_value.
+  With a beta of 1/2, REX; with init_value / end_value, the inverse of a line.
 
   Attributes:
     init_value: the value at count 0.
-    decay_rate: the factor for each `transition_steps`, above 0.
+    end_value: the value from `transition_steps` on.
+    beta: below 1 the decay begins slowly, above 1 fast; 1 is a straight line.
     transition_steps: T, in steps.
-    end_value: where the curve stops: the lowest value for a rate below 1, the
-      highest for one above. None: nowhere.
-    staircase: whether n / T is rounded down, so that the value falls in steps.
   """
 
   init_value: Any
-  decay_rate: Any
-  transition_steps: Any
-  end_value: Any = None
-  staircase: bool = struct.field(pytree_node=False, default=False)
+  end_value: Any
+  beta: Any
+  transition_steps: Steps
 
-  def value(self, count: Any) -> Any:
-    rate = number(self.decay_rate)
-    if self.staircase:
-      turns = number(spans.floor_divide(count, self.transition_steps))
-    else:
-      turns = number(count) / number(self.transition_steps)
-    exponent = turns * numerics.log2(rate)
-    value = numerics.scaled_exp2(number(self.init_value), exponent)
-    if self.end_value is None:
-      return value
-    end = number(self.end_value)
-    return numerics.where(
-      numerics.less(rate, 1.0),
-      numerics.maximum(value, end),
-      numerics.minimum(value, end),
-    )
+  def between(self, span: spans.Span) -> Any:
+    init, end = number(self.init_value), number(self.end_value)
+    done, remaining, _ = map(number, span)
+    done = number(self.beta) * done
+    return (init * remaining + end * done) / (remaining + done)
 
 
-class PiecewiseConstant(Schedule):
-  """init_value times the scale of the interval that n is in.
+class KDecay(Curve):
+  """Another curve, with p**k in place of p.
 
   Attributes:
-    init_value: what the scales are relative to.
-    boundaries: k increasing steps, int32 of shape (k,).
-    scales: k + 1 factors: `scales[i]` holds before `boundaries[i]`, the last
-      one from the last boundary on. Shape (k + 1,).
+    curve: the curve.
+    k: the exponent, above 0.
   """
 
-  init_value: Any
-  boundaries: Any
-  scales: Any
+  curve: Curve
+  k: Any
 
-  def value(self, count: Any) -> Any:
-    index = spans.segment(self.boundaries, count)
-    return numerics.scale(self.init_value, spans.look_up(self.scales, index))
+  @property
+  def steps(self) -> Any:
+    """The length of the curve's span, in steps."""
+    return self.curve.steps
+
+  def between(self, span: spans.Span) -> Any:
+    turned = spans.Span(span.remaining, span.done, span.whole)
+    done, remaining = spans.power(turned, number(self.k))
+    return self.curve.between(spans.Span(done, remaining, np.float64(1.0)))
 
 
-class PiecewiseInterpolate(Schedule):
-  """init_value times a factor that is interpolated between knots.
+class WarmRestarts(Schedule):
+  """A curve that starts again and again: SGDR.
+
+  Cycle i lasts period * t_mult**i steps, and the curve is stretched to fill it.
 
   Attributes:
-    init_value: what the scales are relative to.
-    boundaries: the knots after the one at count 0: k increasing steps, int32 of
-      shape (k,).
-    scales: the factors at the k + 1 knots; the last one holds on. Shape
-      (k + 1,).
-    interpolate_type: 'linear', or 'cosine' for half a cosine wave between
-      neighbouring knots.
+    curve: what each cycle goes through.
+    period: the length of the first cycle, in steps.
+    t_mult: each cycle is this many times as long as the one before; at least 1.
   """
 
-  init_value: Any
-  boundaries: Any
-  scales: Any
-  interpolate_type: str = struct.field(pytree_node=False)
+  curve: Curve
+  period: Steps
+  t_mult: Any
 
   def value(self, count: Any) -> Any:
-    last = self.scales.shape[0] - 2
-    left = spans.clip_index(spans.segment(self.boundaries, count), last)
-    start = spans.look_up(spans.prepend_zero(self.boundaries), left)
-    end = spans.look_up(self.boundaries, left)
-    span = spans.span(spans.after(count, start), end - start)
-    init = number(self.init_value)
-    a = init * number(spans.look_up(self.scales, left))
-    b = init * number(spans.look_up(self.scales, left + 1))
-    if self.interpolate_type == 'linear':
-      return spans.mix(a, b, span)
-    weight, other = spans.cosine_weights(span)
-    return a * weight + b * other
+    span, _ = spans.cycle(count, self.period, number(self.t_mult))
+    return self.curve.between(span)

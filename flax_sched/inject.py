@@ -15,9 +15,9 @@ import optax
 
 from flax_sched import arguments
 from flax_sched import spec as spec_lib
+from flax_sched.formula import on_device
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Constant
-from flax_sched.schedule import on_device
 from flax_sched.schedule import Schedule
 from flax_sched.stateful import is_stateful
 from flax_sched.stateful import ScheduleStates

@@ -21,6 +21,7 @@ from jax import numpy as jnp
 import numpy as np
 
 from flax_sched import twofloat
+from flax_sched.twofloat import f32
 from flax_sched.twofloat import is_host
 from flax_sched.twofloat import TwoFloat
 
@@ -108,6 +109,59 @@ def maximum(x: Any, y: Any) -> Number:
   if is_host(x) and is_host(y):
     return np.maximum(x, y)
   return where(less(x, y), y, x)
+
+
+# Sums, products and quotients of any two numbers within the float32 range stay
+# in it. On the device, what is beyond this is computed in plain float32: the
+# error terms would overflow.
+_LARGE = np.float32(2.0**120)
+
+
+def add(x: Any, y: Any) -> Number:
+  """x + y, at most the largest float32."""
+  if is_host(x) and is_host(y):
+    return np.clip(x + y, -MAX_FLOAT32, MAX_FLOAT32)
+  x, y = twofloat.two_float(x), twofloat.two_float(y)
+  rough = _clip(x.hi + y.hi)
+  fits = jnp.abs(rough) < _LARGE
+  return where(fits, where(fits, x, 0.0) + where(fits, y, 0.0), _plain(rough))
+
+
+def multiply(x: Any, y: Any) -> Number:
+  """x * y, at most the largest float32."""
+  if is_host(x) and is_host(y):
+    return np.clip(x * y, -MAX_FLOAT32, MAX_FLOAT32)
+  x, y = twofloat.two_float(x), twofloat.two_float(y)
+  rough = _clip(x.hi * y.hi)
+  fits = jnp.abs(rough) < _LARGE
+  return where(fits, where(fits, x, 0.0) * where(fits, y, 0.0), _plain(rough))
+
+
+def divide(x: Any, y: Any) -> Number:
+  """x / y, at most the largest float32; a y of 0 counts as 2**-126."""
+  least = 2.0**-126
+  if is_host(x) and is_host(y):
+    y = np.where(y == 0, least, y)[()]
+    return np.clip(x / y, -MAX_FLOAT32, MAX_FLOAT32)
+  x, y = twofloat.two_float(x), twofloat.two_float(y)
+  y = where(y.hi == 0, least, y)
+  rough = _clip(x.hi / y.hi)
+  size = jnp.abs(y.hi)
+  fits = (jnp.abs(rough) < _LARGE) & (jnp.abs(x.hi) < _LARGE)
+  # So that the divisor's inverse is a normal number.
+  factor = jnp.where(size > 2.0**60, 2.0**-64, 1.0)
+  factor = f32(jnp.where(size < 2.0**-60, 2.0**64, factor))
+  x = where(fits, x, 0.0)
+  quotient = _times(x, factor) / _times(where(fits, y, 1.0), factor)
+  return where(fits, quotient, _plain(rough))
+
+
+def _plain(x: jax.Array) -> TwoFloat:
+  return TwoFloat(x, jnp.zeros_like(x))
+
+
+def _times(x: TwoFloat, power_of_two: jax.Array) -> TwoFloat:
+  return TwoFloat(x.hi * power_of_two, x.lo * power_of_two)
 
 
 def absolute(x: Number) -> Number:

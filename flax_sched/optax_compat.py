@@ -36,13 +36,15 @@ from optax.schedules import StatefulSchedule
 from optax.schedules import WrappedSchedule
 
 from flax_sched import arguments
-from flax_sched import functions
+from flax_sched import compose
 from flax_sched import numerics
 from flax_sched import schedule as schedule_lib
+from flax_sched import shapes
 from flax_sched import twofloat
-from flax_sched.curves import PiecewiseConstant
-from flax_sched.curves import PiecewiseInterpolate
+from flax_sched import warmups
 from flax_sched.schedule import as_schedule
+from flax_sched.tables import PiecewiseConstant
+from flax_sched.tables import PiecewiseInterpolate
 
 __all__ = [
   'InjectHyperparamsState',
@@ -127,9 +129,7 @@ def linear_schedule(
   if transition_steps <= 0:
     return AsGiven(constant=init_value)
   begin = max(transition_begin, 0)
-  return functions.linear_schedule(
-    init_value, end_value, transition_steps, begin
-  )
+  return shapes.linear_schedule(init_value, end_value, transition_steps, begin)
 
 
 @_as_in_optax
@@ -144,7 +144,7 @@ def polynomial_schedule(
   if transition_steps <= 0:
     return AsGiven(constant=init_value)
   begin = max(transition_begin, 0)
-  return functions.polynomial_schedule(
+  return shapes.polynomial_schedule(
     init_value, end_value, power, transition_steps, begin
   )
 
@@ -162,7 +162,7 @@ def exponential_decay(
   if (transition_steps is not None and transition_steps <= 0) or not decay_rate:
     return AsGiven(constant=init_value)
   begin = max(transition_begin, 0)
-  return functions.exponential_decay(
+  return shapes.exponential_decay(
     init_value, decay_rate, transition_steps, begin, staircase, end_value
   )
 
@@ -172,9 +172,7 @@ def cosine_decay_schedule(
   init_value: Any, decay_steps: Any, alpha: Any = 0.0, exponent: Any = 1.0
 ) -> Any:
   """As `optax.cosine_decay_schedule`."""
-  return functions.cosine_decay_schedule(
-    init_value, decay_steps, alpha, exponent
-  )
+  return shapes.cosine_decay_schedule(init_value, decay_steps, alpha, exponent)
 
 
 @_as_in_optax
@@ -264,7 +262,7 @@ def warmup_cosine_decay_schedule(
   exponent: Any = 1.0,
 ) -> Any:
   """As `optax.warmup_cosine_decay_schedule`: `decay_steps` is the whole."""
-  return functions.warmup_cosine_decay_schedule(
+  return warmups.warmup_cosine_decay_schedule(
     init_value,
     peak_value,
     warmup_steps,
@@ -295,13 +293,13 @@ def warmup_exponential_decay_schedule(
     end_value,
   )
   warmup = linear_schedule(init_value, peak_value, warmup_steps)
-  return functions.join_schedules([warmup, decay], [warmup_steps])
+  return compose.join_schedules([warmup, decay], [warmup_steps])
 
 
 @_as_in_optax
 def join_schedules(schedules: Any, boundaries: Any) -> Any:
   """As `optax.join_schedules`."""
-  return functions.join_schedules(
+  return compose.join_schedules(
     [_function(schedule) for schedule in schedules], boundaries
   )
 

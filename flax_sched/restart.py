@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-import functools
+from collections.abc import Collection
 import json
 from typing import Any, TypeVar
 
@@ -12,17 +11,17 @@ import numpy as np
 
 from flax_sched import access
 from flax_sched import arguments
-from flax_sched import curves
 from flax_sched import inject
 from flax_sched import places
 from flax_sched import spec as spec_lib
-from flax_sched.compose import Join
-from flax_sched.compose import Shift
 from flax_sched.inject import InjectHyperparamsState
 from flax_sched.inject import InjectStatefulHyperparamsState
 from flax_sched.places import State
 from flax_sched.schedule import Constant
+from flax_sched.schedule import Join
 from flax_sched.schedule import Schedule
+from flax_sched.schedule import Shift
+from flax_sched.shapes import shaped
 from flax_sched.stateful import WrappedScheduleState
 
 _T = TypeVar('_T')
@@ -200,7 +199,8 @@ def branch_cooldown(
   - '1-sqrt': 1 - sqrt(p),
   - 'square': 1 - p**2
 
-  of the way from `end_value` up. A checkpoint remembers all of it: the schedule
+  of the way from `end_value` up, and 'exponential': a straight line in the
+  logarithm, for values above 0. A checkpoint remembers all of it: the schedule
   before, where the branch begins, and the decay.
 
   Args:
@@ -240,11 +240,6 @@ def branch_cooldown(
     raise TypeError(
       f'{caller}: end_value must be one number, got {end_value!r}.'
     )
-  if shape not in _SHAPES:
-    raise ValueError(
-      f'{caller}: shape must be one of {", ".join(map(repr, _SHAPES))}, got '
-      f'{shape!r}.'
-    )
 
   def branch(s: State, key: str, _: Any) -> State:
     remedy = (
@@ -252,34 +247,14 @@ def branch_cooldown(
     )
     count = _count(caller, s, key, name, remedy)
     old = _followed(caller, s, key, name)
-    decay = _SHAPES[shape](np.float32(old(count)), end, length)
+    now = np.float32(old(count))
+    decay = shaped(caller, 'shape', shape, now, end, length)
     joined = Join(
       schedules=(old, decay), boundaries=np.array([count], np.int32)
     )
     return access.with_schedule(s, key, joined)
 
   return places.edit(caller, state, {name: None}, branch)
-
-
-def _one_minus_power(power: float, init: Any, end: Any, steps: Any) -> Schedule:
-  return curves.OneMinusPower(
-    init_value=init,
-    end_value=end,
-    power=np.float32(power),
-    transition_steps=steps,
-  )
-
-
-_SHAPES: dict[str, Callable[[Any, Any, Any], Schedule]] = {
-  'linear': lambda init, end, steps: curves.Linear(
-    init_value=init, end_value=end, transition_steps=steps
-  ),
-  'cosine': lambda init, end, steps: curves.Cosine(
-    init_value=init, end_value=end, decay_steps=steps
-  ),
-  '1-sqrt': functools.partial(_one_minus_power, 0.5),
-  'square': functools.partial(_one_minus_power, 2.0),
-}
 
 
 def _followed(caller: str, s: State, key: str, name: str) -> Schedule:

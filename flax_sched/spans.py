@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+import typing
+from typing import Annotated, Any, NamedTuple
 
 import jax
 from jax import lax
@@ -23,6 +24,35 @@ from flax_sched.twofloat import is_host
 from flax_sched.twofloat import TwoFloat
 
 MAX_COUNT = 2**31 - 1
+
+_STEPS = 'steps'
+# The type of a number of steps: of a schedule's parameter and of an argument.
+Steps = Annotated[Any, _STEPS]
+
+
+@functools.cache
+def step_names(declared: Any) -> frozenset[str]:
+  """The parameters of a function or class that are numbers of steps.
+
+  Args:
+    declared: a function, or a schedule's class, with type hints. Those of
+      sequences of steps, and of mappings from steps, count too.
+
+  Returns:
+    Their names; none where the hints can't be evaluated.
+  """
+  try:
+    hints = typing.get_type_hints(declared, include_extras=True)
+  except (NameError, TypeError):
+    return frozenset()
+  return frozenset(name for name, hint in hints.items() if _has_steps(hint))
+
+
+def _has_steps(hint: Any) -> bool:
+  inside = typing.get_args(hint)
+  return _STEPS in getattr(hint, '__metadata__', ()) or any(
+    map(_has_steps, inside)
+  )
 
 
 def as_count(count: Any, caller: str) -> Any:
@@ -104,6 +134,10 @@ def after(count: Any, start: Any) -> Any:
   """The count of a schedule that begins at `start`: count - start, or 0."""
   if is_host(count) and is_host(start):
     return np.maximum(count - np.int64(start), 0)
+  if not is_host(start) or start < 0:
+    # Where it began before 0, the last counts would leave int32.
+    latest = MAX_COUNT + jnp.minimum(jnp.asarray(start, np.int32), np.int32(0))
+    count = jnp.minimum(count, latest)
   count, start = jnp.asarray(count, np.int32), jnp.asarray(start, np.int32)
   return jnp.maximum(count - start, np.int32(0))
 
@@ -169,6 +203,32 @@ def mix(a: Number, b: Number, span: Span) -> Number:
   high = a * number(remaining >> 16) + b * number(done >> 16)
   low = a * number(remaining & 0xFFFF) + b * number(done & 0xFFFF)
   return (high * 65536.0 + low) / number(whole)
+
+
+def stretched(steps: Any, factor: float, where: str) -> Any:
+  """A number of steps, or an array of them, times a factor.
+
+  Args:
+    steps: integers, which are rounded to the nearest one; or floats.
+    factor: above 0.
+    where: what to name in errors.
+
+  Raises:
+    TypeError: if it is a tracer.
+    ValueError: if it leaves int32.
+  """
+  if isinstance(steps, jax.core.Tracer):
+    raise TypeError(f'{where} must be concrete, got {steps!r}.')
+  exact = np.asarray(steps, np.float64) * factor
+  if np.asarray(steps).dtype.kind not in 'iu':
+    return exact.astype(np.float32)[()]
+  rounded = np.rint(exact)
+  if np.any(np.abs(rounded) > MAX_COUNT):
+    raise ValueError(
+      f'{where} must be at most 2**31 - 1 = {MAX_COUNT}, got {steps!r} times '
+      f'{factor!r}.'
+    )
+  return rounded.astype(np.int32)[()]
 
 
 # ---------------------------------------------------------------------------
@@ -249,8 +309,16 @@ def floor_divide(count: Any, steps: Any) -> Any:
   return jnp.asarray(count, np.int32) // steps
 
 
-def cycle(count: Any, period: Any, growth: Number) -> Span:
-  """What is done and what remains of the cycle that the count is in.
+def modulo(count: Any, steps: Any) -> Any:
+  """What is done of the span of `steps` that the count is in."""
+  if is_host(count) and is_host(steps):
+    return count % np.int64(steps)
+  whole = jnp.maximum(jnp.asarray(steps, np.int32), np.int32(1))
+  return jnp.asarray(count, np.int32) % whole
+
+
+def cycle(count: Any, period: Any, growth: Number) -> tuple[Span, Number]:
+  """The cycle that the count is in: what is done of it, and its number.
 
   Cycle i lasts period * growth**i; it starts at the sum of those before it,
   period * (growth**i - 1) / (growth - 1).
@@ -261,12 +329,13 @@ def cycle(count: Any, period: Any, growth: Number) -> Span:
     growth: at least 1.
 
   Returns:
-    The cycle, as a span of numbers.
+    The cycle, as a span of numbers, and how many there were before it.
   """
   n, first = number(count), number(period)
-  even = n - number(floor_divide(count, period)) * first
+  before = number(floor_divide(count, period))
+  even = n - before * first
   if is_host(growth) and np.ndim(growth) == 0 and growth == 1:
-    return Span(even, first - even, first)
+    return Span(even, first - even, first), before
   grows = numerics.less(1.0, growth)
   growth = numerics.where(grows, growth, 2.0)
   more, log = growth - 1.0, numerics.log2(growth)
@@ -288,7 +357,9 @@ def cycle(count: Any, period: Any, growth: Number) -> Span:
   remaining = numerics.maximum(numerics.where(early, edge, other) - n, 0.0)
   done = numerics.where(grows, done, even)
   remaining = numerics.where(grows, remaining, first - even)
-  return Span(done, remaining, done + remaining)
+  index = numerics.where(early, index - 1.0, index)
+  index = numerics.where(grows, index, before)
+  return Span(done, remaining, done + remaining), index
 
 
 def _with_gradient_of(x: Number, value: Number) -> Number:

@@ -19,13 +19,23 @@ import numpy as np
 
 from flax_sched import compose
 from flax_sched import curves
+from flax_sched import decays
 from flax_sched import reactive
 from flax_sched import schedule as schedule_lib
 from flax_sched import stateful
+from flax_sched import tables
 from flax_sched import twofloat
 from flax_sched.schedule import Schedule
 
-_MODULES = (schedule_lib, curves, compose, stateful, reactive)
+_MODULES = (
+  schedule_lib,
+  curves,
+  decays,
+  tables,
+  compose,
+  stateful,
+  reactive,
+)
 _KINDS = (Schedule, reactive.Reactive, stateful.WrappedSchedule)
 
 
