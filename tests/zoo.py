@@ -26,6 +26,7 @@ import pytest
 import flax_sched as fs
 from flax_sched import numerics
 from flax_sched.compose import Crossfade
+from flax_sched.compose import FollowFunction
 from flax_sched.curves import OneMinusPower
 from flax_sched.schedule import Function
 
@@ -35,6 +36,8 @@ mp = mpmath.mp.clone()
 mp.dps = 60
 
 Exact = Callable[[int], Any]  # count -> mpf
+
+LARGEST = mp.mpf(numerics.MAX_FLOAT32)
 
 # ---------------------------------------------------------------------------
 # Exact values: one function per public function, with the same arguments.
@@ -259,7 +262,226 @@ def exact_sgdr(at: Callable[[Any], Any], restart_period, t_mult=1.0) -> Exact:
   return value
 
 
+def exact_inverse_time(init_value, decay_rate, transition_steps):
+  """inverse_time_decay."""
+  init, rate = rounded(init_value), rounded(decay_rate)
+  return lambda n: init / (1 + rate * n / length(transition_steps))
+
+
+def exact_power(init_value, power, timescale, offset=None):
+  """power_schedule."""
+  scale = rounded(timescale)
+  start = scale if offset is None else rounded(offset)
+
+  def value(n):
+    return rounded(init_value) * max((n + start) / scale, 1) ** rounded(power)
+
+  return value
+
+
+def rational_at(init_value, end_value, beta=0.5):
+  """REX, as a function of progress."""
+  init, end, b = rounded(init_value), rounded(end_value), rounded(beta)
+  return lambda p: end + (init - end) * (1 - p) / (1 - p + b * p)
+
+
+def exact_rex(init_value, end_value, transition_steps, beta=0.5):
+  """rex_schedule."""
+  at = rational_at(init_value, end_value, beta)
+  return lambda n: at(progress(n, transition_steps))
+
+
+def exact_tanh(init_value, end_value, transition_steps, lower=-6.0, upper=3.0):
+  """tanh_decay_schedule."""
+  init, end = rounded(init_value), rounded(end_value)
+  low, high = rounded(lower), rounded(upper)
+
+  def value(n):
+    x = low + (high - low) * progress(n, transition_steps)
+    return end + (init - end) * (1 - mp.tanh(x)) / 2
+
+  return value
+
+
+# Of the decays' shapes, as a function of progress: how far up the value is.
+SHAPES = {
+  'linear': lambda p: 1 - p,
+  'cosine': half_wave,
+  '1-sqrt': lambda p: 1 - mp.sqrt(p),
+  'square': lambda p: 1 - p**2,
+}
+
+
+def shaped_at(shape, init, end, mirrored=False):
+  """A decay of a named shape, or its mirror image."""
+  if shape == 'exponential':
+    return lambda p: init * (end / init) ** p
+  if mirrored:
+    return lambda p: init + (end - init) * SHAPES[shape](1 - p)
+  return lambda p: end + (init - end) * SHAPES[shape](p)
+
+
+def exact_shaped_warmup(init, peak, warmup_steps, shape, then):
+  """A warm-up of a named shape, then another schedule."""
+  at = shaped_at(shape, init, peak, mirrored=True)
+  rise = lambda n: at(progress(n, max(warmup_steps, 1)))  # noqa: E731
+  return exact_join([rise, then], [warmup_steps])
+
+
+def exact_warmup_polynomial(
+  init_value, peak_value, warmup_steps, decay_steps, end_value=0.0, power=1.0
+):
+  """warmup_polynomial_decay_schedule."""
+  then = exact_polynomial(peak_value, end_value, power, decay_steps)
+  return exact_warmup(init_value, peak_value, warmup_steps, then)
+
+
+def exact_inverse_sqrt(
+  peak_value, warmup_steps, timescale=None, init_value=0.0
+):
+  """inverse_sqrt_schedule."""
+  scale = warmup_steps if timescale is None else timescale
+  then = exact_power(peak_value, -0.5, scale)
+  return exact_warmup(init_value, peak_value, warmup_steps, then)
+
+
+def exact_wsd(
+  peak_value,
+  warmup_steps,
+  stable_steps,
+  decay_steps,
+  init_value=0.0,
+  end_value=0.0,
+  decay_shape='linear',
+  warmup_shape='linear',
+):
+  """wsd_schedule."""
+  peak = rounded(peak_value)
+  at = shaped_at(decay_shape, peak, rounded(end_value))
+  then = exact_join(
+    [exact_constant(peak_value), lambda n: at(progress(n, decay_steps))],
+    [stable_steps],
+  )
+  return exact_shaped_warmup(
+    rounded(init_value), peak, warmup_steps, warmup_shape, then
+  )
+
+
+def exact_cyclic_wsd(
+  peak_value,
+  warmup_steps,
+  stable_steps,
+  decay_steps,
+  num_cycles=None,
+  init_value=0.0,
+  end_value=0.0,
+  decay_shape='linear',
+):
+  """cyclic_wsd_schedule."""
+  peak, end = rounded(peak_value), rounded(end_value)
+  at = shaped_at(decay_shape, peak, end)
+  period = stable_steps + decay_steps
+
+  def then(n):
+    if num_cycles is not None and n >= num_cycles * period:
+      return end
+    return at(progress(n % period, decay_steps, stable_steps))
+
+  return exact_warmup(init_value, peak_value, warmup_steps, then)
+
+
+def exact_multistep(init_value, boundaries, gamma=0.1):
+  """multistep_schedule."""
+
+  def value(n):
+    k = bisect.bisect_right(boundaries, n)
+    return rounded(init_value) * rounded(rounded(gamma) ** k)
+
+  return value
+
+
+def exact_step(init_value, step_size, gamma=0.1):
+  """step_schedule."""
+  return exact_exponential(init_value, gamma, step_size, staircase=True)
+
+
+def exact_table(values):
+  """table_schedule."""
+  return lambda n: rounded(values[min(n, len(values) - 1)])
+
+
+def exact_onecycle_momentum(
+  transition_steps,
+  base_momentum=0.85,
+  max_momentum=0.95,
+  pct_start=0.3,
+  pct_final=0.85,
+  interpolate_type='cosine',
+):
+  """onecycle_momentum_schedule."""
+  low, high = rounded(base_momentum), rounded(max_momentum)
+  return between_knots(
+    interpolate_type,
+    onecycle_knots(transition_steps, pct_start, pct_final),
+    [high, low, high, high],
+  )
+
+
+def exact_cyclic(
+  init_value, peak_value, up_steps, down_steps=None, mode='triangular', gamma=1
+):
+  """cyclic_schedule."""
+  low, high = rounded(init_value), rounded(peak_value)
+  down = up_steps if down_steps is None else down_steps
+
+  def value(n):
+    cycle, local = divmod(n, up_steps + down)
+    x = mp.mpf(local) / up_steps
+    if local > up_steps:
+      x = mp.mpf(up_steps + down - local) / down
+    scale = {
+      'triangular': 1,
+      'triangular2': mp.mpf(2) ** -cycle,
+      'exp_range': rounded(gamma) ** n,
+    }
+    return low + (high - low) * x * scale[mode]
+
+  return value
+
+
+def exact_ema(decay=0.9999, offset=10):
+  """ema_decay_schedule."""
+  return lambda n: min(rounded(decay), mp.mpf(1 + n) / (offset + n))
+
+
+def exact_bias_corrected(decay):
+  """bias_corrected_decay_schedule."""
+  b = rounded(decay)
+  return lambda n: b * (1 - b**n) / (1 - b ** (n + 1))
+
+
+def exact_adafactor(decay_rate=0.8):
+  """adafactor_decay_schedule."""
+  return lambda n: 1 - mp.mpf(n + 1) ** -rounded(decay_rate)
+
+
 EXACT: dict[str, Callable[..., Exact]] = {
+  'inverse_time_decay': exact_inverse_time,
+  'power_schedule': exact_power,
+  'rex_schedule': exact_rex,
+  'tanh_decay_schedule': exact_tanh,
+  'warmup_polynomial_decay_schedule': exact_warmup_polynomial,
+  'inverse_sqrt_schedule': exact_inverse_sqrt,
+  'wsd_schedule': exact_wsd,
+  'cyclic_wsd_schedule': exact_cyclic_wsd,
+  'multistep_schedule': exact_multistep,
+  'step_schedule': exact_step,
+  'table_schedule': exact_table,
+  'onecycle_momentum_schedule': exact_onecycle_momentum,
+  'cyclic_schedule': exact_cyclic,
+  'ema_decay_schedule': exact_ema,
+  'bias_corrected_decay_schedule': exact_bias_corrected,
+  'adafactor_decay_schedule': exact_adafactor,
   'constant_schedule': exact_constant,
   'as_schedule': exact_constant,
   'linear_schedule': exact_linear,
@@ -289,8 +511,7 @@ def ulps(got: Any, exact: Any, scale: Any = 0) -> float:
   Returns:
     The error, 0 for an exact result.
   """
-  largest = mp.mpf(numerics.MAX_FLOAT32)
-  exact = min(max(mp.mpf(exact), -largest), largest)
+  exact = min(max(mp.mpf(exact), -LARGEST), LARGEST)
   size = max(abs(exact), mp.mpf(scale))
   if size < mp.mpf(2) ** -126:
     unit = mp.mpf(2) ** -126
@@ -348,6 +569,12 @@ class Entry:
 
 
 ZOO: list[Entry] = []
+
+
+def known_entry(name: str) -> Entry:
+  """The entry of a name."""
+  (entry,) = [entry for entry in ZOO if entry.name == name]
+  return entry
 
 
 def add(
@@ -886,6 +1113,325 @@ def _resumed() -> None:
     )
 
 
+def _further_decays() -> None:
+  """Inverse time and powers, REX, tangent, k-decay."""
+  build('inverse_time', 'inverse_time_decay', 0.1, 0.5, 1000)
+  build('inverse_time_fast', 'inverse_time_decay', 2.0, 30.0, 7)
+  build('power', 'power_schedule', 0.5, -0.5, timescale=100)
+  build('power_rising', 'power_schedule', 0.01, 0.25, 33.7, offset=1)
+  power = 'power_schedule'
+  build('power_flat_first', power, 0.02, -0.51, 1234.5, 0, boundaries=[1235])
+  build('rex', 'rex_schedule', 1.0, 0.0, 1000, end=1000)
+  build('rex_fast', 'rex_schedule', 0.1, 0.01, 10**6, beta=10.0, end=10**6)
+  build('rex_long', 'rex_schedule', 0.1, 0.2, 2 * 10**9, 0.75, end=2 * 10**9)
+  build('tanh', 'tanh_decay_schedule', 0.1, 0.0, 900, end=900)
+  build('tanh_rising', 'tanh_decay_schedule', 0.01, 0.3, 64, -2, 2, end=64)
+  known = {entry.name: entry for entry in ZOO}
+  for name, k in (('cosine', 1.5), ('linear_falling', 2.0), ('rex', 0.5)):
+    at = {
+      'cosine': cosine_at(1e-3),
+      'linear_falling': linear_at(0.001, 0.0001),
+      'rex': rational_at(1.0, 0.0),
+    }[name]
+    add(
+      f'k_decay_{name}',
+      fs.k_decay_schedule(known[name].schedule, k),
+      lambda n, at=at, k=k: at(progress(n, 1000) ** rounded(k)),
+      end=1000,
+      covers=('k_decay_schedule',),
+      at=lambda p, at=at, k=k: at(p ** rounded(k)),
+    )
+  sgdr('sgdr_k_decay', known_entry('k_decay_cosine'), 100, t_mult=2)
+
+
+def _further_warmups() -> None:
+  """Warm-ups before everything, and warmup-stable-decay."""
+  polynomial = 'warmup_polynomial_decay_schedule'
+  build('warmup_linear', polynomial, 0, 1e-3, 100, 900, end=1000)
+  build(
+    'warmup_polynomial',
+    polynomial,
+    1e-5,
+    1e-3,
+    100,
+    10**5,
+    1e-6,
+    power=2.0,
+    boundaries=[100],
+    end=100_100,
+  )
+  root = 'inverse_sqrt_schedule'
+  build('inverse_sqrt', root, 0.01, 1000, boundaries=[1000])
+  build('inverse_sqrt_slow', root, 0.01, 10, 10_000.5, 1e-4, boundaries=[10])
+  build('inverse_sqrt_no_warmup', root, 0.01, 0, timescale=64)
+  for shape in (*SHAPES, 'exponential'):
+    build(
+      f'wsd_{shape}',
+      'wsd_schedule',
+      0.01,
+      100,
+      800,
+      200,
+      init_value=1e-4,
+      end_value=1e-5,
+      decay_shape=shape,
+      warmup_shape=shape,
+      boundaries=[100, 900],
+      end=1100,
+    )
+  build(
+    'wsd_long',
+    'wsd_schedule',
+    3e-4,
+    2000,
+    10**9,
+    10**8,
+    decay_shape='1-sqrt',
+    boundaries=[2000, 10**9 + 2000],
+    end=10**9 + 10**8 + 2000,
+  )
+  build('wsd_decay_only', 'wsd_schedule', 0.1, 0, 0, 10, end=10)
+  cyclic = 'cyclic_wsd_schedule'
+  build('cyclic_wsd', cyclic, 0.1, 10, 60, 40, boundaries=[10, 70, 110, 170])
+  build(
+    'cyclic_wsd_ending',
+    cyclic,
+    0.1,
+    10,
+    0,
+    40,
+    num_cycles=3,
+    end_value=0.01,
+    decay_shape='cosine',
+    boundaries=[10, 50, 90],
+    end=130,
+  )
+  decay = known_entry('exponential')
+  for shape in ('cosine', 'exponential'):
+    add(
+      f'warmup_schedule_{shape}',
+      fs.warmup_schedule(decay.schedule, 50, 1e-4, shape),
+      exact_shaped_warmup(
+        rounded(1e-4), rounded(0.001), 50, shape, decay.exact
+      ),
+      boundaries=(50,),
+      covers=('warmup_schedule',),
+    )
+
+
+def _further_pieces() -> None:
+  """Steps, tables and cycles."""
+  steps = (10, 300, 10**6)
+  build('multistep', 'multistep_schedule', 0.3, steps, 0.2, boundaries=steps)
+  build('step', 'step_schedule', 0.1, 30, 0.9, boundaries=[30, 60])
+  values = [0.1, 0.7, 0.3, 1e-9, 0.0, 5.0]
+  build('table', 'table_schedule', values, boundaries=range(5), end=5)
+  build('table_of_one', 'table_schedule', [0.25], end=0)
+  momentum = 'onecycle_momentum_schedule'
+  knots = onecycle_knots(5000)
+  build('momentum', momentum, 5000, boundaries=knots, end=knots[2])
+  build(
+    'momentum_linear',
+    momentum,
+    100,
+    0.8,
+    0.9,
+    0.5,
+    0.75,
+    'linear',
+    boundaries=[50],
+    end=75,
+  )
+  edges = [5, 12, 17, 24]
+  build('cyclic', 'cyclic_schedule', 1e-3, 0.01, 5, 7, boundaries=edges)
+  build(
+    'cyclic_halved',
+    'cyclic_schedule',
+    1e-3,
+    0.01,
+    50,
+    mode='triangular2',
+    boundaries=[50, 100, 150, 200],
+  )
+  build(
+    'cyclic_exponential',
+    'cyclic_schedule',
+    1e-3,
+    0.01,
+    500,
+    200,
+    mode='exp_range',
+    gamma=0.9994,
+    boundaries=[500, 700, 1200, 1400],
+  )
+  build('ema_decay', 'ema_decay_schedule')
+  build('ema_decay_options', 'ema_decay_schedule', 0.99, 2, boundaries=[98])
+  build('bias_corrected', 'bias_corrected_decay_schedule', 0.999)
+  build('bias_corrected_fast', 'bias_corrected_decay_schedule', 0.5)
+  build('adafactor_decay', 'adafactor_decay_schedule')
+  build('adafactor_decay_fast', 'adafactor_decay_schedule', 2.5)
+
+
+def _composed() -> None:
+  """What operators and methods make of schedules."""
+  line, cosine = known_entry('linear_falling'), known_entry('cosine')
+  warmup, growing = known_entry('warmup_cosine'), known_entry('exponential')
+
+  def composed(name, schedule, exact, *parts, end=None, covers=(), more=()):
+    edges = {e for part in parts for e in (*part.boundaries, part.end or 0)}
+    add(
+      name,
+      schedule,
+      exact,
+      boundaries=tuple(sorted({*edges, *more})),
+      end=end,
+      covers=covers,
+    )
+
+  a, b, w, g = (entry.schedule for entry in (line, cosine, warmup, growing))
+  x, y, v, e = (entry.exact for entry in (line, cosine, warmup, growing))
+  composed('add', a + b + 0.5, lambda n: x(n) + y(n) + 0.5, line, cosine)
+  composed(
+    'subtract', w - 2 * a, lambda n: v(n) - 2 * x(n), line, warmup, end=10_000
+  )
+  composed(
+    'subtract_crossing', 3e-4 - b, lambda n: rounded(3e-4) - y(n), cosine
+  )
+  composed('multiply', a * b, lambda n: x(n) * y(n), line, cosine, end=1000)
+  composed('negated', -w, lambda n: -v(n), warmup, end=10_000)
+  composed('divide', g / a, lambda n: e(n) / x(n), growing, line)
+  composed('divide_number', b / 3, lambda n: y(n) / 3, cosine, end=1000)
+  composed(
+    'arithmetic',
+    (a + 0.1) * (1 - b) / (g + 2),
+    lambda n: (x(n) + rounded(0.1)) * (1 - y(n)) / (e(n) + 2),
+    line,
+    cosine,
+    growing,
+  )
+  composed(
+    'divide_by_zero',
+    known_entry('linear_to_zero').schedule / known_entry('cosine').schedule,
+    lambda n: (
+      known_entry('linear_to_zero').exact(n) / max(y(n), mp.mpf(2) ** -126)
+    ),
+    cosine,
+  )
+  composed(
+    'overflow',
+    known_entry('exponential_unbounded').schedule * 1e9 + 1e38,
+    lambda n: (
+      min(
+        min(known_entry('exponential_unbounded').exact(n), LARGEST)
+        * rounded(1e9),
+        LARGEST,
+      )
+      + rounded(1e38)
+    ),
+  )
+  composed(
+    'minimum',
+    fs.minimum(a, b, 7e-4),
+    lambda n: min(x(n), y(n), rounded(7e-4)),
+    line,
+    cosine,
+    end=1000,
+    covers=('minimum',),
+  )
+  composed(
+    'maximum',
+    fs.maximum(a, 2 * b, 1e-5),
+    lambda n: max(x(n), 2 * y(n), rounded(1e-5)),
+    line,
+    cosine,
+    end=1000,
+    covers=('maximum',),
+  )
+  composed(
+    'clip',
+    w.clip(1e-4, 9e-4),
+    lambda n: min(max(v(n), rounded(1e-4)), rounded(9e-4)),
+    warmup,
+    end=10_000,
+  )
+  composed(
+    'shift', w.shift(77), lambda n: v(max(n - 77, 0)), end=10_077, more=[77]
+  )
+  composed(
+    'shift_back', w.shift(-500), lambda n: v(n + 500), end=9500, more=[500]
+  )
+  far = known_entry('cosine_long')
+  composed(
+    'shift_far_back',
+    far.schedule.shift(-(10**9)),
+    lambda n: far.exact(n + 10**9),
+    end=10**9,
+  )
+  composed(
+    'every', b.every(30), lambda n: y(n // 30), end=30_000, more=[30, 60]
+  )
+  composed(
+    'then',
+    a.then(b, 500).then(0.5, 700),
+    exact_join([x, y, exact_constant(0.5)], [500, 700]),
+    end=700,
+    more=[500],
+  )
+  composed('repeat', w.repeat(1500), lambda n: v(n % 1500), more=[1500, 3000])
+  composed(
+    'repeat_falling',
+    b.repeat(1000, m_mult=0.7),
+    lambda n: y(n % 1000) * rounded(0.7) ** (n // 1000),
+    more=[1000, 2000],
+  )
+  doubling = known_entry('sgdr_doubling')
+  composed(
+    'repeat_growing',
+    b.repeat(1000, t_mult=2.0, m_mult=0.5),
+    lambda n: (
+      doubling.exact(n) / mp.mpf(2) ** ((n // 1000 + 1).bit_length() - 1)
+    ),
+    doubling,
+  )
+  composed(
+    'stretch',
+    known_entry('wsd_1-sqrt').schedule.stretch(2.5),
+    exact_wsd(0.01, 250, 2000, 500, 1e-4, 1e-5, '1-sqrt', '1-sqrt'),
+    more=[250, 2250],
+    end=2750,
+  )
+  points = {0.001: 0.9, 0.0001: 0.1, 0.0005: 0.2}
+  knots = sorted((rounded(k), rounded(value)) for k, value in points.items())
+
+  def followed(n):
+    x = min(max(v(n), knots[0][0]), knots[-1][0])
+    i = min(bisect.bisect_right([k for k, _ in knots], x), len(knots) - 1)
+    (low, a), (high, b) = knots[i - 1 : i + 1]
+    return a + (b - a) * (x - low) / (high - low)
+
+  composed(
+    'follow',
+    fs.follow(w, points),
+    followed,
+    warmup,
+    end=10_000,
+    covers=('follow',),
+  )
+  composed(
+    'follow_one',
+    fs.follow(w, {0.5: 0.3}),
+    lambda n: rounded(0.3),
+    covers=('follow',),
+    end=0,
+  )
+  composed('follow_function', fs.follow(w, double), None, covers=('follow',))
+
+
+def double(value):
+  """A function of a schedule's value."""
+  return value * 2
+
+
 def _users() -> None:
   """What users bring: their own classes, and closures."""
   add(
@@ -920,6 +1466,10 @@ _warmups()
 _restarts()
 _joins()
 _resumed()
+_further_decays()
+_further_warmups()
+_further_pieces()
+_composed()
 _users()
 
 
@@ -962,4 +1512,6 @@ def parts(schedule: fs.Schedule) -> Iterator[fs.Schedule]:
 
 def holds_function(schedule: fs.Schedule) -> bool:
   """Whether a wrapped callable is inside, whose numbers nobody can see."""
-  return any(isinstance(part, Function) for part in parts(schedule))
+  return any(
+    isinstance(part, Function | FollowFunction) for part in parts(schedule)
+  )
