@@ -47,7 +47,7 @@ def ema_decay_schedule(decay: Any = 0.9999, offset: Steps = 10) -> Schedule:
   steps = arguments.int32_steps(name, 'offset', offset)
   # (1 + n) / (offset + n) = 1 - (offset - 1) / (offset + n)
   rest = PowerLaw(
-    init_value=steps - np.int32(1),
+    init_value=(steps - np.int32(1)).astype(np.float32),
     power=np.float32(-1.0),
     timescale=np.int32(1),
     offset=steps,

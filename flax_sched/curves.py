@@ -8,6 +8,7 @@ arguments and build these.
 from __future__ import annotations
 
 import abc
+import math
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class Curve(Schedule):
     if not (twofloat.is_host(self.steps) and self.steps == period):
       raise ValueError(
         f'repeat: period must be the length of the curve where t_mult is not '
-        f'1, got {period!r} for {self!r}.'
+        f'1, got {period} for {self!r}.'
       )
     return WarmRestarts(curve=self, period=period, t_mult=t_mult)
 
@@ -185,6 +186,33 @@ class Rational(Curve):
     done, remaining, _ = map(number, span)
     done = number(self.beta) * done
     return (init * remaining + end * done) / (remaining + done)
+
+
+class Tanh(Curve):
+  """end_value + (init_value - end_value) (1 - tanh(x)) / 2.
+
+  Here, x goes from `lower` to `upper` as p goes from 0 to 1.
+
+  Attributes:
+    init_value: the value that the curve comes from.
+    end_value: the value that it goes to.
+    lower: where on the tangent it begins.
+    upper: where on the tangent it ends.
+    transition_steps: T, in steps.
+  """
+
+  init_value: Any
+  end_value: Any
+  lower: Any
+  upper: Any
+  transition_steps: Steps
+
+  def between(self, span: spans.Span) -> Any:
+    init, end = number(self.init_value), number(self.end_value)
+    x = spans.mix(number(self.lower), number(self.upper), span)
+    # (1 - tanh(x)) / 2 = 1 / (1 + exp(2 x)), and exp(x) = 2**(x / ln(2)).
+    grown = numerics.scaled_exp2(np.float64(1.0), x * (2 / math.log(2)))
+    return (init + end * grown) / (1.0 + grown)
 
 
 class KDecay(Curve):

@@ -15,7 +15,6 @@ import numpy as np
 from flax_sched import arguments
 from flax_sched import twofloat
 from flax_sched.curves import WarmRestarts
-from flax_sched.decays import Exponential
 from flax_sched.pieces import interpolation
 from flax_sched.schedule import Constant
 from flax_sched.schedule import Join
@@ -23,6 +22,7 @@ from flax_sched.schedule import PerCycle
 from flax_sched.schedule import Repeat
 from flax_sched.schedule import Schedule
 from flax_sched.shapes import curve
+from flax_sched.shapes import exponential
 from flax_sched.shapes import shaped
 from flax_sched.spans import Steps
 from flax_sched.tables import PiecewiseInterpolate
@@ -48,7 +48,8 @@ def cosine_onecycle_schedule(
     peak_value: the highest value.
     pct_start: the fraction of the cycle (0 to 1) at which the peak is reached.
     pct_final: the fraction of the cycle at which the first value is reached
-      again; above `pct_start`, at most 1.
+      again; above `pct_start`, at most 1. None: two phases, from the peak to
+      the last value at once.
     final_div_factor: the first value over the last one, above 0.
     div_factor: the peak over the first value, above 0.
 
@@ -97,7 +98,8 @@ def linear_onecycle_schedule(
     peak_value: the highest value.
     pct_start: the fraction of the cycle (0 to 1) at which the peak is reached.
     pct_final: the fraction of the cycle at which the first value is reached
-      again; above `pct_start`, at most 1.
+      again; above `pct_start`, at most 1. None: two phases, from the peak to
+      the last value at once.
     final_div_factor: the first value over the last one, above 0.
     div_factor: the peak over the first value, above 0.
 
@@ -148,7 +150,7 @@ def onecycle_momentum_schedule(
     pct_start: the fraction of the cycle (0 to 1) at which the lowest value is
       reached.
     pct_final: the fraction at which the highest is reached again; above
-      `pct_start`, at most 1.
+      `pct_start`, at most 1. None: at the end.
     interpolate_type: 'cosine' or 'linear', as the learning rate's.
 
   Returns:
@@ -174,7 +176,7 @@ def onecycle_momentum_schedule(
     interpolate_type,
     transition_steps,
     np.float32(1.0),
-    (pct_start, pct_final),
+    {'pct_start': pct_start, 'pct_final': pct_final},
     [high, low, high, high],
   )
 
@@ -250,11 +252,8 @@ def cyclic_schedule(
       factor=np.float32(0.5), period=period, t_mult=np.float32(1.0)
     )
   else:
-    scale = Exponential(
-      init_value=np.float32(1.0),
-      decay_rate=arguments.value(name, 'gamma', gamma, positive=True),
-      transition_steps=np.int32(1),
-    )
+    arguments.value(name, 'gamma', gamma, positive=True)
+    scale = exponential(name, 1.0, gamma, 1, False, None)
   return low + (Constant(constant=high) - low) * cycle * scale
 
 
@@ -389,7 +388,7 @@ def _onecycle(
     interpolate_type,
     transition_steps,
     arguments.value(name, 'peak_value', peak_value),
-    (pct_start, pct_final),
+    {'pct_start': pct_start, 'pct_final': pct_final},
     [1 / div, np.float32(1.0), 1 / div, 1 / div / final_div],
   )
 
@@ -399,13 +398,13 @@ def _three_phases(
   interpolate_type: str,
   transition_steps: Any,
   value: Any,
-  pct: tuple[Any, Any],
+  pct: dict[str, Any],
   scales: list[Any],
 ) -> Schedule:
   steps = arguments.int32_steps(name, 'transition_steps', transition_steps)
-  boundaries = arguments.fractions(
-    name, {'pct_start': pct[0], 'pct_final': pct[1]}, steps
-  )
+  if pct['pct_final'] is None:
+    pct, scales = {'pct_start': pct['pct_start']}, [*scales[:2], scales[3]]
+  boundaries = arguments.fractions(name, pct, steps)
   return PiecewiseInterpolate(
     init_value=value,
     boundaries=boundaries,

@@ -145,9 +145,11 @@ def divide(x: Any, y: Any) -> Number:
     return np.clip(x / y, -MAX_FLOAT32, MAX_FLOAT32)
   x, y = twofloat.two_float(x), twofloat.two_float(y)
   y = where(y.hi == 0, least, y)
-  rough = _clip(x.hi / y.hi)
+  size = jnp.abs(lax.stop_gradient(x.hi / y.hi))
+  fits = (size < _LARGE) & (jnp.abs(x.hi) < _LARGE)
+  # Apart, since its gradient overflows for small divisors.
+  rough = _clip(where(fits, 0.0, x).hi / where(fits, 1.0, y).hi)
   size = jnp.abs(y.hi)
-  fits = (jnp.abs(rough) < _LARGE) & (jnp.abs(x.hi) < _LARGE)
   # So that the divisor's inverse is a normal number.
   factor = jnp.where(size > 2.0**60, 2.0**-64, 1.0)
   factor = f32(jnp.where(size < 2.0**-60, 2.0**64, factor))

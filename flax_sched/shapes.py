@@ -9,12 +9,14 @@ unchecked.
 from __future__ import annotations
 
 from collections.abc import Callable
+import math
 from typing import Any
 
-from jax import numpy as jnp
+import jax
 import numpy as np
 
 from flax_sched import arguments
+from flax_sched import spans
 from flax_sched import twofloat
 from flax_sched.curves import Cosine
 from flax_sched.curves import CosinePower
@@ -24,6 +26,7 @@ from flax_sched.curves import Linear
 from flax_sched.curves import OneMinusPower
 from flax_sched.curves import Polynomial
 from flax_sched.curves import Rational
+from flax_sched.curves import Tanh
 from flax_sched.decays import Exponential
 from flax_sched.decays import PowerLaw
 from flax_sched.schedule import Constant
@@ -143,6 +146,9 @@ def exponential_decay(
 
   init_value decay_rate**(n / transition_steps)
 
+  A rate close to 1 is kept as the rate of ten, a hundred... times as many
+  steps, since a float32 of it would be off by a percent in the long run.
+
   Optax takes `transition_steps` before `decay_rate`. Swapped by habit, they are
   an error here, since step counts are positive integers.
 
@@ -180,6 +186,7 @@ def cosine_decay_schedule(
   decay_steps: Steps,
   alpha: Any = 0.0,
   exponent: Any = 1.0,
+  end_value: Any = None,
 ) -> Schedule:
   """Half a cosine wave from a value down to a fraction of it.
 
@@ -191,14 +198,16 @@ def cosine_decay_schedule(
     decay_steps: how long the decay takes, in steps; the end value holds after.
     alpha: the end value as a fraction of `init_value`, at least 0.
     exponent: the power that the cosine is raised to, above 0.
+    end_value: the end value itself, instead of `alpha`.
 
   Returns:
     The schedule.
 
   Raises:
     TypeError: if an argument is not a number.
-    ValueError: if `decay_steps` is not a positive integer, `alpha` is negative,
-      `exponent` is not positive, or a value is not finite.
+    ValueError: if `decay_steps` is not a positive integer, `alpha` is negative
+      or given beside `end_value`, `exponent` is not positive, or a value is not
+      finite.
 
   Source: I. Loshchilov, F. Hutter, "SGDR: Stochastic Gradient Descent with Warm
   Restarts", ICLR 2017.
@@ -208,9 +217,16 @@ def cosine_decay_schedule(
   """
   name = 'cosine_decay_schedule'
   init_value = arguments.value(name, 'init_value', init_value)
-  alpha = arguments.value(name, 'alpha', alpha, low=0.0)
+  end = init_value * arguments.value(name, 'alpha', alpha, low=0.0)
+  if end_value is not None:
+    if not twofloat.is_host(alpha) or alpha != 0:
+      raise ValueError(
+        f'{name}: alpha must not be given beside end_value, got '
+        f'alpha={alpha!r} and end_value={end_value!r}.'
+      )
+    end = arguments.value(name, 'end_value', end_value)
   decay_steps = arguments.steps(name, 'decay_steps', decay_steps)
-  return cosine(name, init_value, init_value * alpha, decay_steps, exponent)
+  return cosine(name, init_value, end, decay_steps, exponent)
 
 
 def inverse_time_decay(
@@ -243,7 +259,8 @@ def inverse_time_decay(
   name = 'inverse_time_decay'
   rate = arguments.value(name, 'decay_rate', decay_rate, positive=True)
   steps = arguments.steps(name, 'transition_steps', transition_steps)
-  timescale = (np.float64(1.0) * steps / rate).astype(np.float32)
+  timescale = np.float64(1.0) * steps / rate
+  timescale = spans.whole(timescale.astype(np.float32))
   return PowerLaw(
     init_value=arguments.value(name, 'init_value', init_value),
     power=np.float32(-1.0),
@@ -383,19 +400,15 @@ def tanh_decay_schedule(
       f'{name}: upper must be above lower, got lower={lower!r} and '
       f'upper={upper!r}.'
     )
-  init = arguments.value(name, 'init_value', init_value)
-  end = arguments.value(name, 'end_value', end_value)
-  # (1 - tanh(x)) / 2 = 1 / (1 + exp(2 x)), and exp(2 x) grows exponentially.
-  xp = np if twofloat.is_host(low) and twofloat.is_host(high) else jnp
-  growing = Exponential(
-    init_value=xp.exp(2 * low),
-    decay_rate=xp.exp(2 * (high - low)),
+  return Tanh(
+    init_value=arguments.value(name, 'init_value', init_value),
+    end_value=arguments.value(name, 'end_value', end_value),
+    lower=low,
+    upper=high,
     transition_steps=arguments.steps(
       name, 'transition_steps', transition_steps
     ),
-    end_value=xp.exp(2 * high),
   )
-  return (init + end * growing) / (1.0 + growing)
 
 
 def k_decay_schedule(schedule: Schedule, k: Any) -> Schedule:
@@ -494,6 +507,8 @@ def exponential(
     raise TypeError(f'{name}: staircase must be a bool, got {staircase!r}.')
   steps = arguments.steps(name, 'transition_steps', transition_steps, hint=hint)
   rate = arguments.value(name, 'decay_rate', decay_rate, positive=True)
+  if not isinstance(decay_rate, jax.Array) and (not staircase or steps == 1):
+    rate, steps = _longer(float(decay_rate), steps)
   if end_value is not None:
     end_value = arguments.value(name, 'end_value', end_value)
   return Exponential(
@@ -503,6 +518,16 @@ def exponential(
     end_value=end_value,
     staircase=bool(staircase),
   )
+
+
+def _longer(rate: float, steps: Any) -> tuple[Any, Any]:
+  """The same decay by rates over longer times, where a rate is close to 1.
+
+  A float32 of 0.999999 is off by 1e-8: after a million steps, by 1%.
+  """
+  while abs(math.log(rate)) < 0.02 and rate != 1 and steps < 10**8:
+    rate, steps = rate**10, np.int32(steps * 10)
+  return np.float32(rate), steps
 
 
 _POWERS = {'1-sqrt': np.float32(0.5), 'square': np.float32(2.0)}
@@ -517,6 +542,19 @@ def _one_minus(shape: str) -> Callable[..., Schedule]:
   )
 
 
+def _geometric(init: Any, end: Any, steps: Any) -> Schedule:
+  rate = end / init
+  if twofloat.is_host(rate) and np.ndim(rate) == 0:
+    # Rounded away from 1, so that it arrives, and the end value is held.
+    arrives = np.float64(init) * np.float64(rate)
+    short = arrives > end if rate < 1 else arrives < end
+    beyond = np.float32(0.0 if rate < 1 else np.inf)
+    rate = np.nextafter(rate, beyond) if short else rate
+  return Exponential(
+    init_value=init, decay_rate=rate, transition_steps=steps, end_value=end
+  )
+
+
 DECAY_SHAPES: dict[str, Callable[..., Schedule]] = {
   'linear': lambda init, end, steps: Linear(
     init_value=init, end_value=end, transition_steps=steps
@@ -526,12 +564,7 @@ DECAY_SHAPES: dict[str, Callable[..., Schedule]] = {
   ),
   '1-sqrt': _one_minus('1-sqrt'),
   'square': _one_minus('square'),
-  'exponential': lambda init, end, steps: Exponential(
-    init_value=init,
-    decay_rate=end / init,
-    transition_steps=steps,
-    end_value=end,
-  ),
+  'exponential': _geometric,
 }
 
 

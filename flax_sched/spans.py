@@ -30,7 +30,6 @@ _STEPS = 'steps'
 Steps = Annotated[Any, _STEPS]
 
 
-@functools.cache
 def step_names(declared: Any) -> frozenset[str]:
   """The parameters of a function or class that are numbers of steps.
 
@@ -189,7 +188,8 @@ def cosine_weights(span: Span) -> tuple[Number, Number]:
 
 
 def _is_integer(x: Any) -> bool:
-  return not isinstance(x, TwoFloat) and x.dtype.kind in 'iu'
+  # A NumPy float64 is a Python float.
+  return not isinstance(x, (TwoFloat, float)) and x.dtype.kind in 'iu'
 
 
 def mix(a: Number, b: Number, span: Span) -> Number:
@@ -203,6 +203,13 @@ def mix(a: Number, b: Number, span: Span) -> Number:
   high = a * number(remaining >> 16) + b * number(done >> 16)
   low = a * number(remaining & 0xFFFF) + b * number(done & 0xFFFF)
   return (high * 65536.0 + low) / number(whole)
+
+
+def whole(steps: Any) -> Any:
+  """A float number of steps: an int32 where it is one."""
+  if is_host(steps) and np.ndim(steps) == 0 and steps == np.floor(steps):
+    return np.int32(steps) if steps <= MAX_COUNT else steps
+  return steps
 
 
 def stretched(steps: Any, factor: float, where: str) -> Any:
@@ -221,7 +228,7 @@ def stretched(steps: Any, factor: float, where: str) -> Any:
     raise TypeError(f'{where} must be concrete, got {steps!r}.')
   exact = np.asarray(steps, np.float64) * factor
   if np.asarray(steps).dtype.kind not in 'iu':
-    return exact.astype(np.float32)[()]
+    return whole(exact.astype(np.float32)[()])
   rounded = np.rint(exact)
   if np.any(np.abs(rounded) > MAX_COUNT):
     raise ValueError(

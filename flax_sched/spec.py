@@ -154,16 +154,22 @@ def from_spec(spec: dict[str, Any]) -> Any:
       f'{spec["function"]!r}, which plain data cannot hold.'
     )
   fields = dict(spec)
-  cls = _class(fields.pop('kind', None))
+  cls = class_of(fields.pop('kind', None))
   if set(fields) != set(cls.__dataclass_fields__):
     raise ValueError(
       f'from_spec: {cls.__name__} must have the fields '
       f'{list(cls.__dataclass_fields__)}, got {list(fields)}.'
     )
-  return cls(**{name: _leaf(x) for name, x in fields.items()})
+  return cls(**{name: leaf(x) for name, x in fields.items()})
 
 
-def _class(kind: Any) -> type[Any]:
+def class_of(kind: Any) -> type[Any]:
+  """The class that a kind names.
+
+  Raises:
+    ImportError: if it is in a module that can't be imported.
+    ValueError: if it names none.
+  """
   found: Any = None
   if isinstance(kind, str) and ':' in kind:
     path, _, name = kind.partition(':')
@@ -178,11 +184,12 @@ def _class(kind: Any) -> type[Any]:
   raise ValueError(f'from_spec: kind must name a Schedule class, got {kind!r}.')
 
 
-def _leaf(x: Any) -> Any:
+def leaf(x: Any) -> Any:
+  """A field of a spec as the parameter of a schedule."""
   if isinstance(x, dict):
     return from_spec(x)
   if isinstance(x, list):
-    items = [_leaf(item) for item in x]
+    items = [leaf(item) for item in x]
     if any(isinstance(item, _KINDS) for item in items):
       return tuple(items)
     floats = any(isinstance(item, np.floating) for item in items)

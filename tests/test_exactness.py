@@ -1,6 +1,6 @@
 """Within 4 float32 ulp of the exact value, on the host and on the device.
 
-The exact values are mpmath's, from parameters rounded to float32 (`zoo.py`).
+The exact values are mpmath's, from parameters rounded to float32 (`exact.py`).
 """
 
 import functools
@@ -14,6 +14,7 @@ import numpy as np
 import optax
 import pytest
 
+import exact as exact_values
 import flax_sched as fs
 import zoo
 
@@ -38,7 +39,7 @@ def _scale(schedule):
 
 def _assert_exact(schedule, exact, counts, values, scale):
   for n, value in zip(counts.tolist(), np.asarray(values), strict=True):
-    error = zoo.ulps(value, exact(n), scale)
+    error = exact_values.ulps(value, exact(n), scale)
     assert error <= ULPS, f'{schedule!r} at {n}: {value!r} is {error} ulp off'
 
 
@@ -138,7 +139,7 @@ some_examples = settings(max_examples=30)
 def test_linear(init, end, steps, fractions):
   """Straight lines, also through zero."""
   schedule = fs.linear_schedule(init, end, steps)
-  exact = zoo.exact_linear(init, end, steps)
+  exact = exact_values.exact_linear(init, end, steps)
   _check(schedule, exact, _counts(steps, fractions))
 
 
@@ -147,7 +148,7 @@ def test_linear(init, end, steps, fractions):
 def test_polynomial(init, end, power, steps, fractions):
   """Powers, rising and falling."""
   schedule = fs.polynomial_schedule(init, end, power, steps)
-  exact = zoo.exact_polynomial(init, end, power, steps)
+  exact = exact_values.exact_polynomial(init, end, power, steps)
   _check(schedule, exact, _counts(steps, fractions))
 
 
@@ -158,7 +159,7 @@ def test_polynomial(init, end, power, steps, fractions):
 def test_exponential(init, rate, steps, fractions):
   """Up to twenty applications of the rate."""
   schedule = fs.exponential_decay(init, rate, steps)
-  exact = zoo.exact_exponential(init, rate, steps)
+  exact = exact_values.exact_exponential(init, rate, steps)
   _check(schedule, exact, _counts(min(steps * 20, zoo.MAX_COUNT), fractions))
 
 
@@ -173,7 +174,7 @@ def test_exponential(init, rate, steps, fractions):
 def test_cosine(init, alpha, exponent, steps, fractions):
   """Cosine decays, with floors and exponents."""
   schedule = fs.cosine_decay_schedule(init, steps, alpha, exponent)
-  exact = zoo.exact_cosine(init, steps, alpha, exponent)
+  exact = exact_values.exact_cosine(init, steps, alpha, exponent)
   _check(schedule, exact, _counts(steps, fractions))
 
 
@@ -183,7 +184,7 @@ def test_warmup_cosine(init, peak, end, warmup, decay, fractions):
   """A warm-up, and a decay to any value."""
   warmup, decay = warmup // 2, max(decay // 2, 1)
   schedule = fs.warmup_cosine_decay_schedule(init, peak, warmup, decay, end)
-  exact = zoo.exact_warmup_cosine(init, peak, warmup, decay, end)
+  exact = exact_values.exact_warmup_cosine(init, peak, warmup, decay, end)
   _check(schedule, exact, _counts(warmup + decay, fractions))
 
 
@@ -192,7 +193,7 @@ def test_warmup_cosine(init, peak, end, warmup, decay, fractions):
 def test_onecycle(shape, peak, steps, fractions):
   """Both one-cycles."""
   schedule = getattr(fs, f'{shape}_onecycle_schedule')(steps, peak)
-  exact = zoo.exact_onecycle(shape)(steps, peak)
+  exact = exact_values.exact_onecycle(shape)(steps, peak)
   _check(schedule, exact, _counts(steps, fractions))
 
 
@@ -208,14 +209,14 @@ def test_sgdr(init, period, t_mult, horizon, fractions):
   """Warm restarts, over many cycles."""
   curve = fs.cosine_decay_schedule(init, 1000)
   schedule = fs.sgdr_schedule(curve, period, t_mult)
-  exact = zoo.exact_sgdr(zoo.cosine_at(init), period, t_mult)
+  exact = exact_values.exact_sgdr(exact_values.cosine_at(init), period, t_mult)
   _check(schedule, exact, _counts(horizon, fractions))
 
 
 def test_device_counts_of_other_kinds():
   """A traced count alone, with the parameters constants: the fast path."""
   schedule = fs.warmup_cosine_decay_schedule(0.0, 1e-3, 1000, 9000, 1e-5)
-  exact = zoo.exact_warmup_cosine(0.0, 1e-3, 1000, 9000, 1e-5)
+  exact = exact_values.exact_warmup_cosine(0.0, 1e-3, 1000, 9000, 1e-5)
   value = jax.jit(lambda n: schedule(n) * 1.0)
   for n in (0, 1, 2, 500, 999, 1000, 1001, 5000, 9999, 10_000, 10**9):
-    assert zoo.ulps(np.asarray(value(jnp.int32(n))), exact(n)) <= ULPS
+    assert exact_values.ulps(np.asarray(value(jnp.int32(n))), exact(n)) <= ULPS

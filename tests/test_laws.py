@@ -24,6 +24,7 @@ import pytest
 
 import flax_sched as fs
 from flax_sched import optax_compat
+from flax_sched.schedule import Combination
 import zoo
 
 each = zoo.parametrize()
@@ -495,6 +496,9 @@ def test_repr_is_for_people(entry):
   """Class, parameters, and each number in its shortest form."""
   text = repr(entry.schedule)
   for part in zoo.parts(entry.schedule):
+    if isinstance(part, Combination):
+      assert all(repr(inside) in text for inside in part.schedules)
+      continue
     assert f'{type(part).__name__}(' in text
     for field in type(part).__dataclass_fields__:
       assert f'{field}=' in text

@@ -18,12 +18,13 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 
+import exact as exact_values
 from flax_sched import numerics
 from flax_sched import spans
 from flax_sched import twofloat
 import zoo
 
-mp = zoo.mp
+mp = exact_values.mp
 
 SIZE = 6  # operands of each program, so that one serves every example
 
@@ -361,11 +362,13 @@ _spans = jax.jit(spans.span)
 def test_cycle(period, growth, count):
   """Where a count is in cycles of growing lengths."""
   growth = float(np.float32(growth))
-  exact = zoo.exact_sgdr(lambda p: p, period, growth)(count)
+  exact = exact_values.exact_sgdr(lambda p: p, period, growth)(count)
   host = spans.cycle(np.int64(count), np.int32(period), np.float64(growth))
   device = _cycles(np.int32(count), np.int32(period), np.float32(growth))
-  for span in (host, device):
+  for span, index in (host, device):
     done, remaining, whole = map(_value, span)
+    start = sum(int(period) * growth**i for i in range(int(_value(index))))
+    assert start == pytest.approx(count - float(done), abs=1e-6 * count + 1e-6)
     assert min(done, remaining) >= 0
     assert abs(done / whole - exact) <= 2.0**-24 * exact
     assert abs(remaining / whole - (1 - exact)) <= 2.0**-22 * (1 - exact)
@@ -384,7 +387,7 @@ def test_cycle_boundaries_are_whole():
       for offset in (-1, 0, 1):
         count = max(start + offset, 0)
         begin = start if count >= start else start - length // growth
-        for span in (
+        for span, _ in (
           spans.cycle(np.int64(count), np.int32(5), np.float64(growth)),
           _cycles(np.int32(count), np.int32(5), np.float32(growth)),
         ):
