@@ -6,6 +6,7 @@ from flax_sched.access import set_schedules
 from flax_sched.averages import adafactor_decay_schedule
 from flax_sched.averages import bias_corrected_decay_schedule
 from flax_sched.averages import ema_decay_schedule
+from flax_sched.checks import check
 from flax_sched.compose import follow
 from flax_sched.compose import join_schedules
 from flax_sched.compose import maximum
@@ -44,6 +45,7 @@ from flax_sched.shapes import power_schedule
 from flax_sched.shapes import rex_schedule
 from flax_sched.shapes import tanh_decay_schedule
 from flax_sched.stateful import WrappedSchedule
+from flax_sched.warmups import cooldown_schedule
 from flax_sched.warmups import inverse_sqrt_schedule
 from flax_sched.warmups import warmup_constant_schedule
 from flax_sched.warmups import warmup_cosine_decay_schedule
@@ -64,7 +66,9 @@ __all__ = [
   'as_schedule',
   'bias_corrected_decay_schedule',
   'branch_cooldown',
+  'check',
   'constant_schedule',
+  'cooldown_schedule',
   'cosine_decay_schedule',
   'cosine_onecycle_schedule',
   'cyclic_schedule',

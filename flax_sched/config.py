@@ -60,6 +60,8 @@ _PHASES = (
   'transition_begin',
   'transition_steps',
   'decay_steps',
+  'cooldown_begin',
+  'cooldown_steps',
 )
 
 

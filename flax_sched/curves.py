@@ -191,25 +191,25 @@ class Rational(Curve):
 class Tanh(Curve):
   """end_value + (init_value - end_value) (1 - tanh(x)) / 2.
 
-  Here, x goes from `lower` to `upper` as p goes from 0 to 1.
+  Here, x goes from `start` to `stop` as p goes from 0 to 1.
 
   Attributes:
     init_value: the value that the curve comes from.
     end_value: the value that it goes to.
-    lower: where on the tangent it begins.
-    upper: where on the tangent it ends.
+    start: where on the tangent it begins.
+    stop: where on the tangent it ends.
     transition_steps: T, in steps.
   """
 
   init_value: Any
   end_value: Any
-  lower: Any
-  upper: Any
+  start: Any
+  stop: Any
   transition_steps: Steps
 
   def between(self, span: spans.Span) -> Any:
     init, end = number(self.init_value), number(self.end_value)
-    x = spans.mix(number(self.lower), number(self.upper), span)
+    x = spans.mix(number(self.start), number(self.stop), span)
     # (1 - tanh(x)) / 2 = 1 / (1 + exp(2 x)), and exp(x) = 2**(x / ln(2)).
     grown = numerics.scaled_exp2(np.float64(1.0), x * (2 / math.log(2)))
     return (init + end * grown) / (1.0 + grown)

@@ -403,8 +403,8 @@ def tanh_decay_schedule(
   return Tanh(
     init_value=arguments.value(name, 'init_value', init_value),
     end_value=arguments.value(name, 'end_value', end_value),
-    lower=low,
-    upper=high,
+    start=low,
+    stop=high,
     transition_steps=arguments.steps(
       name, 'transition_steps', transition_steps
     ),

@@ -21,7 +21,7 @@ from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Constant
 from flax_sched.schedule import Join
 from flax_sched.schedule import Schedule
-from flax_sched.shapes import begin
+from flax_sched.shapes import begin as begin_at
 from flax_sched.shapes import cosine
 from flax_sched.shapes import exponential
 from flax_sched.shapes import length
@@ -151,7 +151,7 @@ def warmup_exponential_decay_schedule(
   decay = exponential(
     name, peak_value, decay_rate, transition_steps, staircase, end_value
   )
-  decay = begin(name, 'transition_begin', transition_begin, decay)
+  decay = begin_at(name, 'transition_begin', transition_begin, decay)
   return warm_up(name, init_value, peak_value, warmup_steps, decay)
 
 
@@ -362,6 +362,56 @@ def warmup_schedule(
   return warm_up(
     name, init_value, then(0), warmup_steps, then, shape=warmup_shape
   )
+
+
+def cooldown_schedule(
+  schedule: Any,
+  cooldown_begin: Steps,
+  cooldown_steps: Steps,
+  end_value: Any = 0.0,
+  decay_shape: str = 'linear',
+) -> Schedule:
+  """Any schedule up to a step, and from its value there down to another.
+
+  `branch_cooldown` does it to the state of a run on its way.
+
+  Args:
+    schedule: a schedule, another callable of the count, a number.
+    cooldown_begin: the step at which the decay begins.
+    cooldown_steps: the length of the decay, in steps.
+    end_value: the value at its end, which then holds.
+    decay_shape: the shape of the decay, one of those of `wsd_schedule`.
+
+  Returns:
+    The schedule.
+
+  Raises:
+    TypeError: if an argument is of another type.
+    ValueError: if a step count is not a positive integer (`cooldown_begin` may
+      be 0), the shape is unknown, or a value is not finite, or not positive
+      where the shape is exponential.
+
+  Source: X. Zhai et al., "Scaling Vision Transformers", 2021, arXiv:2106.04560.
+
+  >>> import flax_sched as fs
+  >>> schedule = cooldown_schedule(fs.inverse_sqrt_schedule(0.1, 10), 40, 20)
+  >>> schedule(40), schedule(50), schedule(60)
+  (np.float32(0.05), np.float32(0.025), np.float32(0.0))
+  """
+  name = 'cooldown_schedule'
+  first = as_schedule(schedule)
+  begin = arguments.int32_steps(
+    name, 'cooldown_begin', cooldown_begin, zero=True
+  )
+  decay = shaped(
+    name,
+    'decay_shape',
+    decay_shape,
+    first(begin),
+    arguments.value(name, 'end_value', end_value),
+    arguments.steps(name, 'cooldown_steps', cooldown_steps),
+  )
+  return first.then(decay, begin)
 
 
 def warm_up(

@@ -88,6 +88,7 @@ def test_no_schedule_function_is_left_out():
   }
   assert public - {'stack_schedules', 'as_schedule'} == set(catalog.FUNCTIONS)
   with_schedules = {
+    'cooldown_schedule',
     'follow',
     'join_schedules',
     'k_decay_schedule',
@@ -130,7 +131,7 @@ COSINE = {'name': 'cosine_decay_schedule', 'init_value': 1.0, 'decay_steps': 10}
       lambda cosine: fs.maximum(cosine, 0.5),
     ),
     (
-      {'name': 'minimum', 'schedules': (COSINE, 0.5)},
+      {'name': 'minimum', 'schedules': {'s7': COSINE, 's8': 0.5}},
       lambda cosine: fs.minimum(cosine, 0.5),
     ),
     (
@@ -293,7 +294,7 @@ JOIN = {'name': 'join_schedules'}
     (
       {**WARMUP, 'name': 'warmup_cosine_schedule'},
       r"^lr\.name: 'warmup_cosine_schedule' is no known schedule\. Did you "
-      r"mean 'warmup_cosine_decay_schedule'\? Known are constant_schedule, ",
+      r"mean 'warmup_cosine_decay_schedule'\? Known are adafactor_decay_sche",
     ),
     ({**WARMUP, 'name': 3}, r'^lr\.name: 3 is no known schedule\. Known are'),
     (

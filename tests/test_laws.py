@@ -810,6 +810,15 @@ _TRACED = {
     {'schedule': _JOINED[0], 'warmup_steps': 20, 'init_value': 0.1},
     {'warmup_shape': 'square'},
   ),
+  'cooldown_schedule': (
+    {
+      'schedule': _JOINED[0],
+      'cooldown_begin': 20,
+      'cooldown_steps': 30,
+      'end_value': 0.1,
+    },
+    {'decay_shape': 'square'},
+  ),
   'multistep_schedule': (
     {'init_value': 0.7, 'boundaries': [10, 50], 'gamma': 0.5},
     {},
@@ -832,7 +841,7 @@ _TRACED = {
       'peak_value': 0.7,
       'up_steps': 10,
       'down_steps': 20,
-      'gamma': 0.99,
+      'gamma': 0.95,
     },
     {'mode': 'exp_range'},
   ),

@@ -38,6 +38,7 @@ from exact import onecycle_knots
 from exact import progress
 from exact import rational_at
 from exact import rounded
+from exact import shaped_at
 from exact import SHAPES
 import flax_sched as fs
 from flax_sched import numerics
@@ -737,6 +738,15 @@ def _further_warmups() -> None:
     end=130,
   )
   decay = known_entry('exponential')
+  at = shaped_at('1-sqrt', decay.exact(500), rounded(1e-5))
+  add(
+    'cooldown',
+    fs.cooldown_schedule(decay.schedule, 500, 200, 1e-5, '1-sqrt'),
+    exact_join([decay.exact, lambda n: at(progress(n, 200))], [500]),
+    boundaries=(500,),
+    end=700,
+    covers=('cooldown_schedule',),
+  )
   for shape in ('cosine', 'exponential'):
     add(
       f'warmup_schedule_{shape}',
