@@ -10,6 +10,7 @@ Everything can be changed on the command line:
   --config.seed=1
   --config.optimizer.learning_rate.peak_value=1e-3
   --config.optimizer.b2='{"name": "constant_schedule", "value": 0.99}'
+  --config.optimizer.learning_rate.warmup_steps=50
   --config.total_steps=2000   (warm-up and decay stretch with it)
 
 In the directory of a run with other schedules, this is an error, unless:
@@ -35,30 +36,27 @@ def get_config() -> ml_collections.ConfigDict:
   config.rebase_steps = ml_collections.config_dict.placeholder(int)
 
   # The optimizer is one of Optax's, by name; each argument is a number, or the
-  # name of a schedule of flax_sched with its arguments. Lengths are in updates.
-  total_steps = config.get_ref('total_steps')
+  # name of a schedule of flax_sched with its arguments. Lengths are in updates,
+  # or shares of the run.
   config.optimizer = ml_collections.ConfigDict({'name': 'adamw'})
   config.optimizer.learning_rate = {
     'name': 'warmup_cosine_decay_schedule',
     'init_value': 0.0,
     'peak_value': 3e-3,
-    'warmup_steps': total_steps // 10,
+    'warmup_steps': '10%',
+    'decay_steps': '90%',
     'end_value': 1e-5,
   }
-  learning_rate = config.optimizer.learning_rate
-  learning_rate.decay_steps = total_steps - learning_rate.get_ref(
-    'warmup_steps'
-  )
   config.optimizer.weight_decay = {
     'name': 'linear_schedule',
     'init_value': 0.02,
     'end_value': 0.1,
-    'transition_steps': total_steps,
+    'transition_steps': '100%',
   }
   config.optimizer.b2 = {
     'name': 'warmup_constant_schedule',
     'init_value': 0.98,
     'peak_value': 0.999,
-    'warmup_steps': total_steps // 2,
+    'warmup_steps': '50%',
   }
   return config

@@ -34,16 +34,20 @@ import optax
 from flax_sched import catalog
 from flax_sched import durations
 from flax_sched import spec as spec_lib
+from flax_sched.arguments import is_real
 from flax_sched.catalog import did_you_mean
 from flax_sched.catalog import register
 from flax_sched.durations import Run
 from flax_sched.inject import inject_hyperparams
+from flax_sched.reactive import Reactive
 from flax_sched.schedule import as_schedule
+from flax_sched.schedule import Schedule
 
 __all__ = [
   'Run',
   'build_optimizer',
   'build_schedule',
+  'build_schedules',
   'register',
   'to_config',
 ]
@@ -160,9 +164,49 @@ def build_optimizer(
   >>> fs.hyperparams(tx.init(jnp.ones(3)))['weight_decay']
   Array(0.05, dtype=float32)
   """
+  factory, arguments = _read_optimizer(config, run, path)
+  with _errors_at(path):
+    return inject(factory, **arguments)
+
+
+def build_schedules(
+  config: Any,
+  *,
+  run: Run | Mapping[str, Any] | None = None,
+  path: str = 'optimizer',
+) -> dict[str, Any]:
+  """Builds the schedules of an optimizer's config: to draw, check or log them.
+
+  Args:
+    config: an optimizer's config: see `build_optimizer`.
+    run: what the run is made of, to resolve durations: see `build_schedule`.
+    path: where the config is in a larger one, for errors.
+
+  Returns:
+    By the name of the argument, what is a schedule; numbers as constants.
+
+  Raises:
+    ValueError: as `build_optimizer`.
+    TypeError: as `build_optimizer`.
+
+  >>> build_schedules({'name': 'adamw', 'learning_rate': 0.1, 'nesterov': True})
+  {'learning_rate': Constant(constant=0.1)}
+  """
+  _, arguments = _read_optimizer(config, run, path)
+  return {
+    name: value if hasattr(value, 'init') else as_schedule(value)
+    for name, value in arguments.items()
+    if is_real(value) or isinstance(value, (Schedule, Reactive))
+  }
+
+
+def _read_optimizer(
+  config: Any, run: Any, path: str
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+  """The factory of an optimizer's config, and its arguments."""
   if not _is_mapping(config):
     raise ValueError(
-      f'{path or "build_optimizer"}: an optimizer must be a mapping with a '
+      f'{path or "the config"}: an optimizer must be a mapping with a '
       f"'name', such as {{'name': 'adamw', 'learning_rate': 0.001}}, got "
       f'{config!r}.'
     )
@@ -191,8 +235,7 @@ def build_optimizer(
       isinstance(value, str) and value in reader.shared
     ):
       arguments[key] = reader.schedule(value, _join(path, key), 0)
-  with _errors_at(path):
-    return inject(factory, **arguments)
+  return factory, arguments
 
 
 def to_config(schedule: Any) -> dict[str, Any]:

@@ -332,7 +332,7 @@ def cyclic_wsd_schedule(
 
 
 def sgdr_schedule(
-  cosine_decay_schedule: Schedule, restart_period: Any, t_mult: Any = 1.0
+  cosine_decay_schedule: Schedule, restart_period: Steps, t_mult: Any = 1.0
 ) -> Schedule:
   """Warm restarts: a curve again and again, each time over a longer cycle.
 
@@ -372,7 +372,7 @@ def sgdr_schedule(
 def _onecycle(
   name: str,
   interpolate_type: str,
-  transition_steps: Any,
+  transition_steps: Steps,
   peak_value: Any,
   pct_start: Any,
   pct_final: Any,
@@ -396,7 +396,7 @@ def _onecycle(
 def _three_phases(
   name: str,
   interpolate_type: str,
-  transition_steps: Any,
+  transition_steps: Steps,
   value: Any,
   pct: dict[str, Any],
   scales: list[Any],

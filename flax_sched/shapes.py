@@ -471,7 +471,7 @@ def length(name: str, argument: str, x: Any, **limits: Any) -> Any:
 
 
 def cosine(
-  name: str, init_value: Any, end_value: Any, decay_steps: Any, exponent: Any
+  name: str, init_value: Any, end_value: Any, decay_steps: Steps, exponent: Any
 ) -> Curve:
   """Half a cosine wave to a power, from checked values."""
   exponent = arguments.value(name, 'exponent', exponent, positive=True)
@@ -491,7 +491,7 @@ def exponential(
   name: str,
   init_value: Any,
   decay_rate: Any,
-  transition_steps: Any,
+  transition_steps: Steps,
   staircase: bool,
   end_value: Any,
 ) -> Schedule:

@@ -30,7 +30,7 @@ from flax_sched.spans import Steps
 
 
 def warmup_constant_schedule(
-  init_value: Any, peak_value: Any, warmup_steps: Any
+  init_value: Any, peak_value: Any, warmup_steps: Steps
 ) -> Schedule:
   """A straight line up to a value, which then holds.
 
@@ -418,7 +418,7 @@ def warm_up(
   name: str,
   init_value: Any,
   peak_value: Any,
-  warmup_steps: Any,
+  warmup_steps: Steps,
   then: Schedule,
   last: Schedule | None = None,
   *,

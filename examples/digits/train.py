@@ -59,6 +59,11 @@ class CNN(nn.Module):
     return nn.Dense(10)(x)
 
 
+def run_of(config: Any) -> fs_config.Run:
+  """What durations in the config are shares of."""
+  return fs_config.Run(total_steps=config.total_steps)
+
+
 def create_state(config: Any) -> TrainState:
   """The state before the first step."""
   model, image = CNN(), jnp.zeros((1, 8, 8, 1))
@@ -66,7 +71,7 @@ def create_state(config: Any) -> TrainState:
   state = TrainState.create(
     apply_fn=model.apply,
     params=variables['params'],
-    tx=fs_config.build_optimizer(config.optimizer),
+    tx=fs_config.build_optimizer(config.optimizer, run=run_of(config)),
   )
   # An array from the start, as a checkpoint gives it back: one type, one trace.
   return state.replace(step=jnp.zeros((), jnp.int32))
@@ -174,8 +179,9 @@ def summarize(
     'hyperparameters': used,
   }
   (directory / 'result.json').write_text(json.dumps(result, indent=2) + '\n')
+  planned = fs_config.build_schedules(config.optimizer, run=run_of(config))
   plot.plot_schedules(
-    {n: fs_config.build_schedule(config.optimizer[n]) for n in used},
+    {name: planned[name] for name in used},
     total_steps=config.total_steps,
     logged=tensorboard.read_scalars(directory / 'logs'),
     path=directory / 'hyperparameters.png',
