@@ -14,7 +14,6 @@ from flax_sched.compose import minimum
 from flax_sched.compose import stack_schedules
 from flax_sched.cycles import cosine_onecycle_schedule
 from flax_sched.cycles import cyclic_schedule
-from flax_sched.cycles import cyclic_wsd_schedule
 from flax_sched.cycles import linear_onecycle_schedule
 from flax_sched.cycles import onecycle_momentum_schedule
 from flax_sched.cycles import sgdr_schedule
@@ -37,22 +36,23 @@ from flax_sched.schedule import Schedule
 from flax_sched.shapes import constant_schedule
 from flax_sched.shapes import cosine_decay_schedule
 from flax_sched.shapes import exponential_decay
-from flax_sched.shapes import inverse_time_decay
-from flax_sched.shapes import k_decay_schedule
 from flax_sched.shapes import linear_schedule
 from flax_sched.shapes import polynomial_schedule
-from flax_sched.shapes import power_schedule
-from flax_sched.shapes import rex_schedule
-from flax_sched.shapes import tanh_decay_schedule
+from flax_sched.slopes import inverse_time_decay
+from flax_sched.slopes import k_decay_schedule
+from flax_sched.slopes import power_schedule
+from flax_sched.slopes import rex_schedule
+from flax_sched.slopes import tanh_decay_schedule
+from flax_sched.stable import cooldown_schedule
+from flax_sched.stable import cyclic_wsd_schedule
+from flax_sched.stable import wsd_schedule
 from flax_sched.stateful import WrappedSchedule
-from flax_sched.warmups import cooldown_schedule
 from flax_sched.warmups import inverse_sqrt_schedule
 from flax_sched.warmups import warmup_constant_schedule
 from flax_sched.warmups import warmup_cosine_decay_schedule
 from flax_sched.warmups import warmup_exponential_decay_schedule
 from flax_sched.warmups import warmup_polynomial_decay_schedule
 from flax_sched.warmups import warmup_schedule
-from flax_sched.warmups import wsd_schedule
 
 __version__ = '0.1.0'
 

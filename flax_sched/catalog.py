@@ -22,12 +22,17 @@ from flax_sched import cycles
 from flax_sched import pieces
 from flax_sched import reactive
 from flax_sched import shapes
+from flax_sched import slopes
 from flax_sched import spans
 from flax_sched import spec as spec_lib
+from flax_sched import stable
 from flax_sched import warmups
 from flax_sched.schedule import Schedule
 
-_FAMILIES = (shapes, warmups, pieces, cycles, averages, compose)
+_FAMILIES = (shapes, slopes, warmups, stable, pieces, cycles, averages, compose)
+
+# They help the others, or return what has values under `jax.vmap` only.
+_NO_SCHEDULE = ('interpolation', 'stack_schedules')
 
 # By name, the functions that build schedules, in the order of the families.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -36,9 +41,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
   for name, function in vars(family).items()
   if inspect.isfunction(function)
   and function.__module__ == family.__name__
-  and inspect.signature(function).return_annotation == 'Schedule'
-  and '>>> ' in (function.__doc__ or '')
-  and name != 'stack_schedules'
+  and not name.startswith('_')
+  and name not in _NO_SCHEDULE
 } | {'reduce_on_plateau': reactive.reduce_on_plateau}
 
 _REGISTERED: dict[str, Callable[..., Any]] = {}

@@ -15,19 +15,16 @@ import numpy as np
 from flax_sched import arguments
 from flax_sched import twofloat
 from flax_sched.curves import WarmRestarts
+from flax_sched.forms import curve
+from flax_sched.forms import exponential
+from flax_sched.forms import total
 from flax_sched.pieces import interpolation
 from flax_sched.schedule import Constant
-from flax_sched.schedule import Join
 from flax_sched.schedule import PerCycle
 from flax_sched.schedule import Repeat
 from flax_sched.schedule import Schedule
-from flax_sched.shapes import curve
-from flax_sched.shapes import exponential
-from flax_sched.shapes import shaped
 from flax_sched.spans import Steps
 from flax_sched.tables import PiecewiseInterpolate
-from flax_sched.warmups import total
-from flax_sched.warmups import warm_up
 
 
 def cosine_onecycle_schedule(
@@ -255,80 +252,6 @@ def cyclic_schedule(
     arguments.value(name, 'gamma', gamma, positive=True)
     scale = exponential(name, 1.0, gamma, 1, False, None)
   return low + (Constant(constant=high) - low) * cycle * scale
-
-
-def cyclic_wsd_schedule(
-  peak_value: Any,
-  warmup_steps: Steps,
-  stable_steps: Steps,
-  decay_steps: Steps,
-  num_cycles: int | None = None,
-  init_value: Any = 0.0,
-  end_value: Any = 0.0,
-  decay_shape: str = 'linear',
-) -> Schedule:
-  """Warmup-stable-decay with several decays: back to the peak after each.
-
-  The end of each decay is a finished model; the next cycle goes on from there.
-  Cycles of different lengths are joined: `a.then(b, at)`.
-
-  Args:
-    peak_value: the value of the stable phases.
-    warmup_steps: the length of the warm-up, in steps; 0 for none.
-    stable_steps: the length of each stable phase, in steps; may be 0.
-    decay_steps: the length of each decay, in steps.
-    num_cycles: how many cycles there are, after which `end_value` holds; None:
-      no end.
-    init_value: the value at count 0.
-    end_value: the value at which each decay arrives.
-    decay_shape: the shape of the decays, one of those of `wsd_schedule`.
-
-  Returns:
-    The schedule.
-
-  Raises:
-    TypeError: if an argument is not a number.
-    ValueError: if a step count is not a positive integer (`warmup_steps` and
-      `stable_steps` may be 0), the shape is unknown, or a value is not finite,
-      or not positive where the shape is exponential.
-
-  Source: K. Wen et al., "Understanding Warmup-Stable-Decay Learning Rates: A
-  River Valley Loss Landscape Perspective" (WSD-S), 2024, arXiv:2410.05192.
-
-  >>> schedule = cyclic_wsd_schedule(1.0, 10, 60, 40, num_cycles=2)
-  >>> schedule(90), schedule(110), schedule(210)
-  (np.float32(0.5), np.float32(1.0), np.float32(0.0))
-  """
-  name = 'cyclic_wsd_schedule'
-  peak = arguments.value(name, 'peak_value', peak_value)
-  end = arguments.value(name, 'end_value', end_value)
-  stable = arguments.int32_steps(name, 'stable_steps', stable_steps, zero=True)
-  steps = arguments.int32_steps(name, 'decay_steps', decay_steps)
-  period = total(name, 'stable_steps + decay_steps', stable, steps)
-  decay = shaped(name, 'decay_shape', decay_shape, peak, end, steps)
-  cycle = Join(
-    schedules=(Constant(constant=peak), decay),
-    boundaries=arguments.stack([stable], np.int32),
-  )
-  cycles = Repeat(schedule=cycle, period=period)
-  if num_cycles is None:
-    return warm_up(name, init_value, peak, warmup_steps, cycles)
-  count = arguments.int32_steps(name, 'num_cycles', num_cycles)
-  if twofloat.is_host(count) and twofloat.is_host(period):
-    length = arguments.int32_steps(
-      name, 'num_cycles (stable_steps + decay_steps)', int(count) * int(period)
-    )
-  else:
-    length = count * period
-  return warm_up(
-    name,
-    init_value,
-    peak,
-    warmup_steps,
-    cycles,
-    Constant(constant=end),
-    at=length,
-  )
 
 
 def sgdr_schedule(

@@ -14,6 +14,7 @@ from flax_sched import arguments
 from flax_sched import inject
 from flax_sched import places
 from flax_sched import spec as spec_lib
+from flax_sched.forms import shaped
 from flax_sched.inject import InjectHyperparamsState
 from flax_sched.inject import InjectStatefulHyperparamsState
 from flax_sched.places import State
@@ -21,7 +22,6 @@ from flax_sched.schedule import Constant
 from flax_sched.schedule import Join
 from flax_sched.schedule import Schedule
 from flax_sched.schedule import Shift
-from flax_sched.shapes import shaped
 from flax_sched.stateful import WrappedScheduleState
 
 _T = TypeVar('_T')

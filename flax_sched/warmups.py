@@ -17,15 +17,14 @@ from flax_sched import twofloat
 from flax_sched.curves import Linear
 from flax_sched.curves import Polynomial
 from flax_sched.decays import PowerLaw
+from flax_sched.forms import begin as begin_at
+from flax_sched.forms import cosine
+from flax_sched.forms import exponential
+from flax_sched.forms import length
+from flax_sched.forms import warm_up
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Constant
-from flax_sched.schedule import Join
 from flax_sched.schedule import Schedule
-from flax_sched.shapes import begin as begin_at
-from flax_sched.shapes import cosine
-from flax_sched.shapes import exponential
-from flax_sched.shapes import length
-from flax_sched.shapes import shaped
 from flax_sched.spans import Steps
 
 
@@ -253,75 +252,6 @@ def inverse_sqrt_schedule(
   return warm_up(name, init_value, peak_value, warmup_steps, decay)
 
 
-def wsd_schedule(
-  peak_value: Any,
-  warmup_steps: Steps,
-  stable_steps: Steps,
-  decay_steps: Steps,
-  init_value: Any = 0.0,
-  end_value: Any = 0.0,
-  decay_shape: str = 'linear',
-  warmup_shape: str = 'linear',
-) -> Schedule:
-  """Warmup-stable-decay: up to the peak, along it, and down in the end.
-
-  A run that is still in the stable phase can be made longer without a change of
-  the past, and `branch_cooldown` ends one early. With p from 0 to 1 over the
-  decay, the shapes are
-
-  - 'linear': 1 - p,
-  - 'cosine': (1 + cos(pi p)) / 2,
-  - '1-sqrt': 1 - sqrt(p),
-  - 'square': 1 - p**2
-
-  of the way from `end_value` up to the peak, and 'exponential': a straight line
-  in the logarithm, for values above 0. A warm-up is the mirror image in time.
-
-  Args:
-    peak_value: the value of the stable phase.
-    warmup_steps: the length of the warm-up, in steps; 0 for none.
-    stable_steps: the length of the stable phase, in steps; may be 0.
-    decay_steps: the length of the decay, in steps.
-    init_value: the value at count 0.
-    end_value: the value at the end of the decay, which then holds.
-    decay_shape: the shape of the decay, as above.
-    warmup_shape: the shape of the warm-up.
-
-  Returns:
-    The schedule.
-
-  Raises:
-    TypeError: if an argument is not a number.
-    ValueError: if a step count is not a positive integer (`warmup_steps` and
-      `stable_steps` may be 0), a shape is unknown, or a value is not finite, or
-      not positive where the shape is exponential.
-
-  Source: S. Hu et al., "MiniCPM", 2024, arXiv:2404.06395; A. Hägele et al.,
-  "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations",
-  2024, arXiv:2405.18392.
-
-  >>> schedule = wsd_schedule(0.01, 100, 800, 100)
-  >>> schedule(50), schedule(500), schedule(950), schedule(1000)
-  (np.float32(0.005), np.float32(0.01), np.float32(0.005), np.float32(0.0))
-  """
-  name = 'wsd_schedule'
-  peak = arguments.value(name, 'peak_value', peak_value)
-  end = arguments.value(name, 'end_value', end_value)
-  stable = arguments.int32_steps(name, 'stable_steps', stable_steps, zero=True)
-  steps = arguments.steps(name, 'decay_steps', decay_steps)
-  decay = shaped(name, 'decay_shape', decay_shape, peak, end, steps)
-  return warm_up(
-    name,
-    init_value,
-    peak,
-    warmup_steps,
-    Constant(constant=peak),
-    decay,
-    at=stable,
-    shape=warmup_shape,
-  )
-
-
 def warmup_schedule(
   schedule: Any,
   warmup_steps: Steps,
@@ -362,100 +292,3 @@ def warmup_schedule(
   return warm_up(
     name, init_value, then(0), warmup_steps, then, shape=warmup_shape
   )
-
-
-def cooldown_schedule(
-  schedule: Any,
-  cooldown_begin: Steps,
-  cooldown_steps: Steps,
-  end_value: Any = 0.0,
-  decay_shape: str = 'linear',
-) -> Schedule:
-  """Any schedule up to a step, and from its value there down to another.
-
-  `branch_cooldown` does it to the state of a run on its way.
-
-  Args:
-    schedule: a schedule, another callable of the count, a number.
-    cooldown_begin: the step at which the decay begins.
-    cooldown_steps: the length of the decay, in steps.
-    end_value: the value at its end, which then holds.
-    decay_shape: the shape of the decay, one of those of `wsd_schedule`.
-
-  Returns:
-    The schedule.
-
-  Raises:
-    TypeError: if an argument is of another type.
-    ValueError: if a step count is not a positive integer (`cooldown_begin` may
-      be 0), the shape is unknown, or a value is not finite, or not positive
-      where the shape is exponential.
-
-  Source: X. Zhai et al., "Scaling Vision Transformers", 2021, arXiv:2106.04560.
-
-  >>> import flax_sched as fs
-  >>> schedule = cooldown_schedule(fs.inverse_sqrt_schedule(0.1, 10), 40, 20)
-  >>> schedule(40), schedule(50), schedule(60)
-  (np.float32(0.05), np.float32(0.025), np.float32(0.0))
-  """
-  name = 'cooldown_schedule'
-  first = as_schedule(schedule)
-  begin = arguments.int32_steps(
-    name, 'cooldown_begin', cooldown_begin, zero=True
-  )
-  decay = shaped(
-    name,
-    'decay_shape',
-    decay_shape,
-    first(begin),
-    arguments.value(name, 'end_value', end_value),
-    arguments.steps(name, 'cooldown_steps', cooldown_steps),
-  )
-  return first.then(decay, begin)
-
-
-def warm_up(
-  name: str,
-  init_value: Any,
-  peak_value: Any,
-  warmup_steps: Steps,
-  then: Schedule,
-  last: Schedule | None = None,
-  *,
-  at: Any = 0,
-  shape: str = 'linear',
-) -> Schedule:
-  """A warm-up before a schedule, and before another one after it.
-
-  Args:
-    name: the function to name in errors.
-    init_value: the value at count 0.
-    peak_value: the value at the end of the warm-up, checked.
-    warmup_steps: the length of the warm-up.
-    then: the schedule.
-    last: the other one.
-    at: how long `then` lasts, where there is another one; checked.
-    shape: the shape of the warm-up.
-  """
-  steps = arguments.int32_steps(name, 'warmup_steps', warmup_steps, zero=True)
-  init = arguments.value(name, 'init_value', init_value)
-  rise = shaped(
-    name, 'warmup_shape', shape, init, peak_value, steps, mirrored=True
-  )
-  if last is None:
-    return Join(
-      schedules=(rise, then), boundaries=arguments.stack([steps], np.int32)
-    )
-  end = total(name, 'warmup_steps and what follows', steps, at)
-  return Join(
-    schedules=(rise, then, last),
-    boundaries=arguments.stack([steps, end], np.int32),
-  )
-
-
-def total(name: str, argument: str, *lengths: Any) -> Any:
-  """The sum of lengths, an int32: checked where they are concrete."""
-  if all(map(twofloat.is_host, lengths)):
-    whole = sum(map(int, lengths))
-    return arguments.int32_steps(name, argument, whole, zero=True)
-  return sum(lengths)

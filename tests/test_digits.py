@@ -70,6 +70,11 @@ def planned(config):
   return build_schedules(config.optimizer, run=train.run_of(config))
 
 
+def test_size_of_the_data():
+  """What an epoch is."""
+  assert len(train.load_data()[0]) == train.TRAINING_SIZE
+
+
 def assert_logged_once_and_as_planned(config, workdir):
   """Each step once, with the value of its schedule."""
   logged = tensorboard.read_scalars(workdir / 'logs')

@@ -1,12 +1,15 @@
 """The functions' signatures, what differs from Optax, and bad arguments."""
 
 import inspect
+import re
 
 import numpy as np
 import optax
 import pytest
 
 import flax_sched as fs
+from flax_sched import catalog
+from flax_sched import spans
 
 # The specification's signatures: names, order, defaults.
 _NO = inspect.Parameter.empty
@@ -434,9 +437,101 @@ VALID = {
     'end_value': 0.1,
   },
   'sgdr_schedule': {'restart_period': 10, 't_mult': 2.0},
+  'inverse_time_decay': {
+    'init_value': 1.0,
+    'decay_rate': 0.5,
+    'transition_steps': 10,
+  },
+  'power_schedule': {
+    'init_value': 1.0,
+    'power': -0.5,
+    'timescale': 10,
+    'offset': 5,
+  },
+  'rex_schedule': {
+    'init_value': 1.0,
+    'end_value': 0.0,
+    'transition_steps': 10,
+    'beta': 0.5,
+  },
+  'tanh_decay_schedule': {
+    'init_value': 1.0,
+    'end_value': 0.0,
+    'transition_steps': 10,
+    'lower': -6.0,
+    'upper': 3.0,
+  },
+  'k_decay_schedule': {'k': 1.5},
+  'warmup_polynomial_decay_schedule': {
+    'init_value': 0.0,
+    'peak_value': 1.0,
+    'warmup_steps': 10,
+    'decay_steps': 10,
+    'end_value': 0.1,
+    'power': 2.0,
+  },
+  'inverse_sqrt_schedule': {
+    'peak_value': 1.0,
+    'warmup_steps': 10,
+    'timescale': 20,
+    'init_value': 0.1,
+  },
+  'warmup_schedule': {'warmup_steps': 10, 'init_value': 0.1},
+  'wsd_schedule': {
+    'peak_value': 1.0,
+    'warmup_steps': 10,
+    'stable_steps': 20,
+    'decay_steps': 10,
+    'init_value': 0.0,
+    'end_value': 0.1,
+  },
+  'cyclic_wsd_schedule': {
+    'peak_value': 1.0,
+    'warmup_steps': 10,
+    'stable_steps': 20,
+    'decay_steps': 10,
+    'num_cycles': 3,
+    'init_value': 0.0,
+    'end_value': 0.1,
+  },
+  'cooldown_schedule': {
+    'cooldown_begin': 10,
+    'cooldown_steps': 20,
+    'end_value': 0.1,
+  },
+  'onecycle_momentum_schedule': {
+    'transition_steps': 10,
+    'base_momentum': 0.8,
+    'max_momentum': 0.9,
+    'pct_start': 0.3,
+    'pct_final': 0.8,
+  },
+  'cyclic_schedule': {
+    'init_value': 0.1,
+    'peak_value': 1.0,
+    'up_steps': 10,
+    'down_steps': 20,
+  },
+  'step_schedule': {'init_value': 1.0, 'step_size': 10, 'gamma': 0.5},
+  'multistep_schedule': {'init_value': 1.0, 'gamma': 0.5},
+  'ema_decay_schedule': {'decay': 0.9, 'offset': 10},
+  'bias_corrected_decay_schedule': {'decay': 0.9},
+  'adafactor_decay_schedule': {'decay_rate': 0.8},
 }
 VALID['linear_onecycle_schedule'] = VALID['cosine_onecycle_schedule']
-OTHERS = {'sgdr_schedule': {'cosine_decay_schedule': _COSINE}}
+OTHERS = {
+  'sgdr_schedule': {'cosine_decay_schedule': _COSINE},
+  'k_decay_schedule': {'schedule': _COSINE},
+  'warmup_schedule': {'schedule': _COSINE},
+  'cooldown_schedule': {'schedule': _COSINE},
+  'multistep_schedule': {'boundaries': [10, 20]},
+}
+MAY_BE_ZERO = (
+  'transition_begin',
+  'warmup_steps',
+  'stable_steps',
+  'cooldown_begin',
+)
 
 _NAN, _INF = float('nan'), float('inf')
 BAD_TYPES = ['0.1', None, True, 1j, [0.5, 'a'], {}, object]
@@ -450,14 +545,20 @@ BAD_VALUES = [_NAN, _INF, -_INF, 1e39, -1e39, np.float64('nan'), 10**400]
 )
 def test_every_argument_is_checked(name, argument):
   """Whatever is not a number, not finite, or not a whole number of steps."""
-  is_steps = argument.endswith(('_steps', '_begin', '_period'))
+  is_steps = argument == 'num_cycles' or (
+    argument in spans.step_names(getattr(fs, name))
+    # These need not be whole.
+    and argument != 'timescale'
+    and (name, argument) != ('power_schedule', 'offset')
+  )
   bad = [(TypeError, value) for value in BAD_TYPES]
   bad += [(ValueError, x) for x in (BAD_STEPS if is_steps else BAD_VALUES)]
-  if is_steps and argument not in ('transition_begin', 'warmup_steps'):
+  if is_steps and argument not in MAY_BE_ZERO:
     bad.append((ValueError, 0))
   for error, value in bad:
-    if value is None and argument == 'end_value' and 'exponential' in name:
-      continue  # its default
+    default = inspect.signature(getattr(fs, name)).parameters[argument].default
+    if value is None and (default is None or argument == 'pct_final'):
+      continue
     arguments = {**VALID[name], **OTHERS.get(name, {}), argument: value}
     with pytest.raises(error) as caught:
       getattr(fs, name)(**arguments)
@@ -465,6 +566,120 @@ def test_every_argument_is_checked(name, argument):
     assert message.startswith(f'{name}: {argument} must be ')
     assert repr(value) in message
     assert message.endswith('.')
+
+
+def test_numbers_of_steps_are_declared():
+  """So that configs know which arguments may be durations."""
+  for name, function in catalog.FUNCTIONS.items():
+    lengths = {
+      parameter
+      for parameter in inspect.signature(function).parameters
+      if parameter.endswith(('_steps', '_begin', '_period', '_size', 'ies'))
+      or parameter in ('timescale', 'offset', 'boundaries_and_scales')
+    } - {'accumulation_size'}
+    assert spans.step_names(function) == lengths, name
+
+
+SHAPED = {
+  'wsd_schedule': ('decay_shape', 'warmup_shape'),
+  'cyclic_wsd_schedule': ('decay_shape',),
+  'cooldown_schedule': ('decay_shape',),
+  'warmup_schedule': ('warmup_shape',),
+}
+
+
+@pytest.mark.parametrize(
+  ('name', 'argument'),
+  [(name, argument) for name in SHAPED for argument in SHAPED[name]],
+)
+def test_shapes_are_named(name, argument):
+  """Another one is an error that lists them; zero has no logarithm."""
+  arguments = {**VALID[name], **OTHERS.get(name, {})}
+  with pytest.raises(
+    ValueError, match=f"{name}: {argument} must be one of 'li"
+  ):
+    getattr(fs, name)(**arguments, **{argument: 'linaer'})
+  zero = 'init_value' if argument == 'warmup_shape' else 'end_value'
+  with pytest.raises(ValueError, match=f'{name}: the values must be positive'):
+    getattr(fs, name)(**{**arguments, zero: 0.0}, **{argument: 'exponential'})
+
+
+@pytest.mark.parametrize(
+  ('call', 'message'),
+  [
+    (
+      lambda: fs.cosine_decay_schedule(1.0, 10, alpha=0.1, end_value=0.2),
+      'cosine_decay_schedule: alpha must not be given beside end_value, got '
+      'alpha=0.1 and end_value=0.2.',
+    ),
+    (
+      lambda: fs.tanh_decay_schedule(1.0, 0.0, 10, 3.0, -3.0),
+      'tanh_decay_schedule: upper must be above lower, got lower=3.0 and',
+    ),
+    (
+      lambda: fs.k_decay_schedule(fs.constant_schedule(1.0), 2.0),
+      'k_decay_schedule: schedule must be a curve that can be stretched, such',
+    ),
+    (
+      lambda: fs.cyclic_schedule(0.1, 1.0, 10, mode='square'),
+      "cyclic_schedule: mode must be 'triangular', 'triangular2' or 'exp_ra",
+    ),
+    (
+      lambda: fs.cyclic_schedule(0.1, 1.0, 10, gamma=0.9),
+      "cyclic_schedule: gamma is for mode='exp_range', got gamma=0.9",
+    ),
+    (
+      lambda: fs.inverse_sqrt_schedule(1.0, 0),
+      'inverse_sqrt_schedule: timescale must be positive, got 0.',
+    ),
+    (
+      lambda: fs.wsd_schedule(1.0, 2**31 - 1, 10, 10),
+      'wsd_schedule: warmup_steps and what follows must be at most 2**31 - 1',
+    ),
+    (
+      lambda: fs.table_schedule([]),
+      'table_schedule: values must not be empty, got [].',
+    ),
+    (
+      lambda: fs.table_schedule(np.ones((2, 2))),
+      'table_schedule: values must be a sequence of numbers, got an array of',
+    ),
+    (
+      lambda: fs.table_schedule([0.1, float('nan')]),
+      'table_schedule: values[1] must be finite, got nan.',
+    ),
+    (
+      lambda: fs.multistep_schedule(1.0, [10, 10]),
+      'multistep_schedule: boundaries must be strictly increasing, got [10, 10',
+    ),
+    (
+      lambda: fs.bias_corrected_decay_schedule(1.0),
+      'bias_corrected_decay_schedule: decay must be at most 0.99999994',
+    ),
+    (
+      lambda: fs.onecycle_momentum_schedule(10, interpolate_type='cubic'),
+      "onecycle_momentum_schedule: interpolate_type must be 'linear' or 'cos",
+    ),
+  ],
+)
+def test_what_else_is_an_error(call, message):
+  """With the function, the argument, the value and the remedy."""
+  with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+    call()
+
+
+def test_rates_close_to_one_are_kept_exactly():
+  """A float32 of the rate would be a percent off after a million steps."""
+  schedule = fs.exponential_decay(1.0, 0.999999, 1)
+  for n in (1, 1000, 10**6, 5 * 10**6):
+    assert schedule(n) == pytest.approx(0.999999**n, rel=3e-6)
+  growing = fs.exponential_decay(1.0, 1.0001, 2, end_value=3.0)
+  assert growing(10**4) == pytest.approx(1.0001**5000, rel=1e-6)
+  assert growing(10**6) == 3.0
+  steps = fs.exponential_decay(1.0, 0.9999, 1, staircase=True)
+  assert steps(30_000) == pytest.approx(0.9999**30_000, rel=1e-6)
+  cyclic = fs.cyclic_schedule(0.0, 1.0, 1, mode='exp_range', gamma=0.99999)
+  assert cyclic(100_001) == pytest.approx(0.99999**100_001, rel=1e-6)
 
 
 @pytest.mark.parametrize('name', SIGNATURES)

@@ -27,6 +27,8 @@ from flax_sched import metrics
 from flax_sched import plot
 from flax_sched import tensorboard
 
+TRAINING_SIZE = 1437  # images
+
 
 def load_data() -> list[np.ndarray]:
   """1,797 digits of 8 by 8 pixels: images, test images, labels, test labels."""
@@ -60,8 +62,12 @@ class CNN(nn.Module):
 
 
 def run_of(config: Any) -> fs_config.Run:
-  """What durations in the config are shares of."""
-  return fs_config.Run(total_steps=config.total_steps)
+  """What the durations in the config are resolved by."""
+  return fs_config.Run(
+    total_steps=config.total_steps,
+    steps_per_epoch=TRAINING_SIZE // config.batch_size,
+    batch_size=config.batch_size,
+  )
 
 
 def create_state(config: Any) -> TrainState:
