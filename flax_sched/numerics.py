@@ -61,8 +61,7 @@ def to_float32(x: Any) -> Any:
   that grows for ever stays finite.
   """
   if is_host(x):
-    x = np.minimum(np.maximum(x, -MAX_FLOAT32), MAX_FLOAT32)
-    return x.astype(np.float32)
+    return _bounded(x).astype(np.float32)
   if isinstance(x, TwoFloat):
     x = x.hi + x.lo
   # Else the whole formula would be repeated for every array of parameters.
@@ -120,7 +119,7 @@ _LARGE = np.float32(2.0**120)
 def add(x: Any, y: Any) -> Number:
   """x + y, at most the largest float32."""
   if is_host(x) and is_host(y):
-    return np.clip(x + y, -MAX_FLOAT32, MAX_FLOAT32)
+    return _bounded(_bounded(x) + _bounded(y))
   x, y = twofloat.two_float(x), twofloat.two_float(y)
   rough = _clip(x.hi + y.hi)
   fits = jnp.abs(rough) < _LARGE
@@ -130,7 +129,7 @@ def add(x: Any, y: Any) -> Number:
 def multiply(x: Any, y: Any) -> Number:
   """x * y, at most the largest float32."""
   if is_host(x) and is_host(y):
-    return np.clip(x * y, -MAX_FLOAT32, MAX_FLOAT32)
+    return _bounded(_bounded(x) * _bounded(y))
   x, y = twofloat.two_float(x), twofloat.two_float(y)
   rough = _clip(x.hi * y.hi)
   fits = jnp.abs(rough) < _LARGE
@@ -141,8 +140,8 @@ def divide(x: Any, y: Any) -> Number:
   """x / y, at most the largest float32; a y of 0 counts as 2**-126."""
   least = 2.0**-126
   if is_host(x) and is_host(y):
-    y = np.where(y == 0, least, y)[()]
-    return np.clip(x / y, -MAX_FLOAT32, MAX_FLOAT32)
+    y = np.where(y == 0, least, _bounded(y))[()]
+    return _bounded(_bounded(x) / y)
   x, y = twofloat.two_float(x), twofloat.two_float(y)
   y = where(y.hi == 0, least, y)
   size = jnp.abs(lax.stop_gradient(x.hi / y.hi))
@@ -156,6 +155,11 @@ def divide(x: Any, y: Any) -> Number:
   x = where(fits, x, 0.0)
   quotient = _times(x, factor) / _times(where(fits, y, 1.0), factor)
   return where(fits, quotient, _plain(rough))
+
+
+def _bounded(x: Any) -> Any:
+  """A number of the host within the range that those of the device have."""
+  return np.minimum(np.maximum(x, -MAX_FLOAT32), MAX_FLOAT32)
 
 
 def _plain(x: jax.Array) -> TwoFloat:

@@ -168,7 +168,7 @@ class Schedule(Formula):
     ratio = arguments.value('stretch', 'factor', factor, positive=True)
     if not twofloat.is_host(ratio) or np.ndim(ratio):
       raise TypeError(f'stretch: factor must be a number, got {factor!r}.')
-    return self._stretched(float(factor))
+    return self if factor == 1 else self._stretched(float(factor))
 
   def _stretched(self, factor: float) -> Schedule:
     lengths = spans.step_names(type(self))
