@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 import dataclasses
 import difflib
 from typing import Any, NamedTuple
@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from flax_sched import config
+from flax_sched.arguments import is_real
+from flax_sched.durations import Run
 from flax_sched.schedule import as_schedule
 
 _MAX_COUNT = 2**31 - 1
@@ -85,6 +88,7 @@ def check(
   schedule: Any,
   total_steps: int,
   *,
+  run: Run | Mapping[str, Any] | None = None,
   peak_value: float | None = None,
   ignore: Iterable[str] = (),
 ) -> Report:
@@ -114,16 +118,19 @@ def check(
     after. Runs below 30 steps have none.
 
   Args:
-    schedule: a schedule, a number or another callable of the count.
+    schedule: a schedule, a number or another callable of the count; or the
+      config of a schedule, see `flax_sched.config`.
     total_steps: how many updates the run has, at most 2**31 - 1.
-    peak_value: the largest value that is meant.
+    run: what a config's durations are resolved by; None: `total_steps` alone.
+    peak_value: the largest value that is meant; None: the `peak_value` of a
+      config, if it has one.
     ignore: names of warnings to leave out, since they are meant.
 
   Returns:
     The report. Its `ok` says whether there are no warnings.
 
   Raises:
-    TypeError: if `schedule` is none.
+    TypeError: if `schedule` is none of these.
     ValueError: if `total_steps` is not a positive integer up to 2**31 - 1,
       `peak_value` is not finite, or `ignore` has an unknown name.
 
@@ -144,6 +151,12 @@ to step 1,100, to 0. Train for 1,100 steps, or let the schedule end at 1,000.
     raise ValueError(
       'check: total_steps must be a positive integer, at most 2**31 - 1 where '
       f'counts end, got {total_steps!r}. Pass the number of updates.'
+    )
+  if config.is_mapping(schedule):
+    if peak_value is None and is_real(schedule.get('peak_value')):
+      peak_value = schedule.get('peak_value')
+    schedule = config.build_schedule(
+      schedule, run=run or Run(total_steps=int(total_steps))
     )
   if peak_value is not None and not np.isfinite(peak_value):
     raise ValueError(

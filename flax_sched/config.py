@@ -204,7 +204,7 @@ def _read_optimizer(
   config: Any, run: Any, path: str
 ) -> tuple[Callable[..., Any], dict[str, Any]]:
   """The factory of an optimizer's config, and its arguments."""
-  if not _is_mapping(config):
+  if not is_mapping(config):
     raise ValueError(
       f'{path or "the config"}: an optimizer must be a mapping with a '
       f"'name', such as {{'name': 'adamw', 'learning_rate': 0.001}}, got "
@@ -212,7 +212,7 @@ def _read_optimizer(
     )
   arguments = dict(config.items())
   shared = arguments.pop('schedules', None)
-  if shared is not None and not _is_mapping(shared):
+  if shared is not None and not is_mapping(shared):
     raise ValueError(
       f'{_join(path, "schedules")} must be a mapping of configs by name, got '
       f'{shared!r}.'
@@ -231,9 +231,7 @@ def _read_optimizer(
   }
   _check_keys(name, parameters, arguments, path)
   for key, value in arguments.items():
-    if _is_mapping(value) or (
-      isinstance(value, str) and value in reader.shared
-    ):
+    if is_mapping(value) or (isinstance(value, str) and value in reader.shared):
       arguments[key] = reader.schedule(value, _join(path, key), 0)
   return factory, arguments
 
@@ -293,7 +291,7 @@ class _Reader:
     """The schedule of a config, which counts from step `start` of the run."""
     if isinstance(config, str):
       return self._named(config, path, start)
-    if not _is_mapping(config):
+    if not is_mapping(config):
       with _errors_at(path):
         return as_schedule(config)
     arguments = dict(config.items())
@@ -340,7 +338,7 @@ class _Reader:
       after = arguments.get('warmup_steps')
       late = after if isinstance(after, int) else 0
       return self.schedule(value, path, start + late)
-    if _is_mapping(value):
+    if is_mapping(value):
       if 'name' in value:
         return self.schedule(value, path, start)
       return dict(value.items())
@@ -373,7 +371,7 @@ class _Reader:
       value, where = arguments[name], _join(path, name)
       if name in found:
         continue
-      if _is_mapping(value):
+      if is_mapping(value):
         pairs = [
           (resolved(key, _join(where, str(key))), x) for key, x in value.items()
         ]
@@ -491,7 +489,7 @@ def _pair_scales(arguments: dict[str, Any], path: str) -> None:
   """Makes `boundaries_and_scales` of `boundaries` and `scales`."""
   given = [key for key in ('boundaries', 'scales') if key in arguments]
   if not given:
-    if _is_mapping(arguments.get(_SCALES)):
+    if is_mapping(arguments.get(_SCALES)):
       arguments[_SCALES] = dict(arguments[_SCALES].items())
     return
   if _SCALES in arguments:
@@ -523,7 +521,7 @@ def _pair_scales(arguments: dict[str, Any], path: str) -> None:
 
 def _in_order(parts: Any, path: str) -> list[tuple[Any, Any]]:
   """The parts of a join with their names, in order."""
-  if not _is_mapping(parts):
+  if not is_mapping(parts):
     if isinstance(parts, str) or not isinstance(parts, Iterable):
       raise ValueError(
         f'{path} must be a sequence or a mapping of schedules, got {parts!r}.'
@@ -543,7 +541,8 @@ def _in_order(parts: Any, path: str) -> list[tuple[Any, Any]]:
   return [(places[place], parts[places[place]]) for place in sorted(places)]
 
 
-def _is_mapping(x: Any) -> bool:
+def is_mapping(x: Any) -> bool:
+  """Whether this is a config, not a number or a schedule."""
   # A ConfigDict is neither a dict nor a Mapping.
   return isinstance(x, Mapping) or (
     hasattr(x, 'items') and hasattr(x, 'keys') and not isinstance(x, type)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import jax
 from jax import numpy as jnp
+import ml_collections
 import numpy as np
 import pytest
 
@@ -358,3 +359,40 @@ def test_errors_name_the_remedy():
     check(FALLING, 1000, peak_value=math.nan)
   with pytest.raises(TypeError, match='as_schedule'):
     check('cosine', 1000)
+
+
+def test_a_config():
+  """Its durations are shares of the run, its peak the one that is meant."""
+  config = {
+    'name': 'warmup_cosine_decay_schedule',
+    'init_value': 1e-6,
+    'peak_value': 1e-3,
+    'warmup_steps': '5%',
+    'decay_steps': '95%',
+  }
+  report = check(config, 2000)
+  assert report.ok, report
+  assert (report.peak_step, report.end) == (100, 0.0)
+  frozen = ml_collections.FrozenConfigDict({**config, 'warmup_steps': '1ep'})
+  assert check(frozen, 2000, run={'steps_per_epoch': 50, 'total_steps': 2000})
+  with pytest.raises(ValueError, match='needs steps_per_epoch'):
+    check(frozen, 2000)
+  product = {'name': 'Multiply', 'schedules': {'s0': config, 's1': 3.0}}
+  assert check(product, 2000).ok
+  doubled = {'name': 'piecewise_constant_schedule', 'peak_value': 1.0}
+  with pytest.raises(ValueError, match=r'^peak_value: unknown key'):
+    check(doubled, 100)
+
+
+def test_values_above_the_peak_of_a_config():
+  """An exponent below 0 is refused, so a rising decay is what there is."""
+  config = {
+    'name': 'warmup_exponential_decay_schedule',
+    'init_value': 0.1,
+    'peak_value': 1.0,
+    'warmup_steps': 10,
+    'transition_steps': 100,
+    'decay_rate': 2.0,
+  }
+  assert 'above_peak' in [w.name for w in check(config, 200).warnings]
+  assert check(config, 200, peak_value=4.0).warnings == ()

@@ -212,12 +212,13 @@ def test_stretch_by_one_changes_nothing(entry):
   assert schedule.stretch(1) == schedule
   if any(isinstance(part, Table) for part in zoo.parts(schedule)):
     return
-  try:
-    stretched = schedule.stretch(3)
-  except ValueError as error:
-    assert 'must be at most 2**31 - 1' in str(error)
+  if any(
+    np.max(leaf, initial=0) > zoo.MAX_COUNT / 3
+    for leaf in jax.tree.leaves(schedule)
+    if np.asarray(leaf).dtype.kind == 'i'
+  ):
     return
-  back = stretched.stretch(1 / 3)
+  back = schedule.stretch(3).stretch(1 / 3)
   for count in (0, 1, 17, 500, 10**5):
     expected = pytest.approx(float(schedule(count)), rel=1e-5, abs=1e-9)
     assert back(count) == expected
