@@ -148,7 +148,7 @@ def find(name: Any) -> Builder | None:
   builder = known().get(name) or _class(name)
   if builder is None:
     return None
-  if isinstance(builder, type) and issubclass(builder, Schedule):
+  if isinstance(builder, type) and issubclass(builder, spec_lib.KINDS):
     fields = dataclasses.fields(builder)
     return Builder(
       name,
@@ -188,7 +188,13 @@ def _call(
 def _of_class(cls: type[Any], given: dict[str, Any]) -> Any:
   """An instance of a class of schedules, its numbers checked."""
   steps = spans.step_names(cls)
-  own = cls.__module__.startswith('flax_sched.')
+  # Of a user's class, a parameter may be anything.
+  own = issubclass(cls, Schedule) and cls.__module__.startswith('flax_sched.')
+  numbers = {
+    field.name
+    for field in dataclasses.fields(cls)
+    if own and field.metadata.get('pytree_node', True)
+  }
   fields = {}
   for name, x in given.items():
     if name in steps:
@@ -197,9 +203,9 @@ def _of_class(cls: type[Any], given: dict[str, Any]) -> Any:
       isinstance(item, Schedule) for item in x
     ):
       fields[name] = tuple(x)
-    elif own and (arguments.is_real(x) or isinstance(x, (list, tuple))):
-      numbers = np.asarray(x) if isinstance(x, (list, tuple)) else x
-      fields[name] = arguments.value(cls.__name__, name, numbers)
+    elif name in numbers and x is not None and not isinstance(x, Schedule):
+      plain = np.asarray(x) if isinstance(x, (list, tuple)) else x
+      fields[name] = arguments.value(cls.__name__, name, plain)
     else:
       fields[name] = spec_lib.leaf(x)
   return cls(**fields)

@@ -39,9 +39,7 @@ from flax_sched.catalog import did_you_mean
 from flax_sched.catalog import register
 from flax_sched.durations import Run
 from flax_sched.inject import inject_hyperparams
-from flax_sched.reactive import Reactive
 from flax_sched.schedule import as_schedule
-from flax_sched.schedule import Schedule
 
 __all__ = [
   'Run',
@@ -194,9 +192,9 @@ def build_schedules(
   """
   _, arguments = _read_optimizer(config, run, path)
   return {
-    name: value if hasattr(value, 'init') else as_schedule(value)
+    name: as_schedule(value) if is_real(value) else value
     for name, value in arguments.items()
-    if is_real(value) or isinstance(value, (Schedule, Reactive))
+    if is_real(value) or isinstance(value, spec_lib.KINDS)
   }
 
 
@@ -255,7 +253,9 @@ def to_config(schedule: Any) -> dict[str, Any]:
   >>> to_config(0.5 * fs.linear_schedule(1.0, 0.0, 10))['schedules']['s0']
   {'name': 'Constant', 'constant': 0.5}
   """
-  return _renamed(spec_lib.to_spec(as_schedule(schedule)))
+  if not isinstance(schedule, spec_lib.KINDS):
+    schedule = as_schedule(schedule)
+  return _renamed(spec_lib.to_spec(schedule))
 
 
 def _renamed(spec: Any) -> Any:
@@ -328,7 +328,7 @@ class _Reader:
   ) -> Any:
     """An argument: the schedules in it built."""
     value, path = arguments[key], _join(path, key)
-    if key == 'schedules':
+    if key in ('schedules', 'factors'):
       starts = _starts(arguments, start)
       return tuple(
         self.schedule(part, _join(path, str(name)), starts.get(i, start))

@@ -36,7 +36,7 @@ _MODULES = (
   stateful,
   reactive,
 )
-_KINDS = (Schedule, reactive.Reactive, stateful.WrappedSchedule)
+KINDS = (Schedule, reactive.Reactive, stateful.WrappedSchedule)
 
 
 def to_spec(schedule: Any) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def to_spec(schedule: Any) -> dict[str, Any]:
   >>> from_spec(to_spec(fs.constant_schedule(0.1))) == fs.constant_schedule(0.1)
   True
   """
-  if not isinstance(schedule, _KINDS):
+  if not isinstance(schedule, KINDS):
     raise TypeError(f'to_spec: schedule must be a Schedule, got {schedule!r}.')
   cls = type(schedule)
   if cls.__module__ in {module.__name__ for module in _MODULES}:
@@ -117,7 +117,7 @@ def plain(name: str, x: Any) -> Any:
   Raises:
     TypeError: if `x` is none of these; it says that `name` must be.
   """
-  if isinstance(x, _KINDS):
+  if isinstance(x, KINDS):
     return to_spec(x)
   if x is None or isinstance(x, (bool, str)):
     return x
@@ -179,7 +179,7 @@ def class_of(kind: Any) -> type[Any]:
   elif isinstance(kind, str):
     for module in _MODULES:
       found = getattr(module, kind, None) or found
-  if isinstance(found, type) and issubclass(found, _KINDS):
+  if isinstance(found, type) and issubclass(found, KINDS):
     return found
   raise ValueError(f'from_spec: kind must name a Schedule class, got {kind!r}.')
 
@@ -190,7 +190,7 @@ def leaf(x: Any) -> Any:
     return from_spec(x)
   if isinstance(x, list):
     items = [leaf(item) for item in x]
-    if any(isinstance(item, _KINDS) for item in items):
+    if any(isinstance(item, KINDS) for item in items):
       return tuple(items)
     floats = any(isinstance(item, np.floating) for item in items)
     return np.asarray(items, np.float32 if floats else np.int32)

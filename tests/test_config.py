@@ -19,7 +19,10 @@ from flax_sched import catalog
 from flax_sched import tensorboard
 from flax_sched.config import build_optimizer
 from flax_sched.config import build_schedule
+from flax_sched.config import build_schedules
+from flax_sched.config import Run
 from flax_sched.config import to_config
+from flax_sched.spans import Steps
 import zoo
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -550,3 +553,303 @@ def test_a_misspelt_override_is_refused(tmp_path):
     done.stderr,
   )
   assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------------
+# Durations, shared schedules, registered names.
+
+RUN = {
+  'total_steps': 10_000,
+  'steps_per_epoch': 125,
+  'batch_size': 256,
+  'tokens_per_batch': 2048,
+}
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize(
+  ('warmup', 'decay', 'steps'),
+  [
+    ('5%', '95%', (500, 9500)),
+    (500, '100% - 500', (500, 9500)),
+    ('2ep', '10ep', (250, 1250)),
+    ('25600ex', 1e3, (100, 1000)),
+    ('1e6tok', '0.5%', (488, 50)),
+    ('33.3%', '66.7%', (3330, 6670)),
+    ('500', '500 steps', (500, 500)),
+  ],
+)
+def test_durations(form, warmup, decay, steps):
+  """Shares of the run, epochs, examples, tokens and plain steps mix."""
+  config = {**WARMUP, 'warmup_steps': warmup, 'decay_steps': decay}
+  expected = fs.warmup_cosine_decay_schedule(0.0, 1e-3, *steps)
+  assert build_schedule(form(config), run=form(RUN)) == expected
+  assert build_schedule(form(config), run=Run(**RUN)) == expected
+
+
+def test_durations_everywhere():
+  """In boundaries, keys, parts of joins, classes, and optimizers."""
+  steps = {
+    'name': 'piecewise_constant_schedule',
+    'boundaries_and_scales': {'10%': 1.0, '5000': 0.5, '100%': 0.1},
+  }
+  built = build_schedule(steps, run=RUN)
+  assert built == fs.piecewise_constant_schedule(
+    {1000: 1.0, 5000: 0.5, 10_000: 0.1}
+  )
+  pairs = {
+    'name': 'piecewise_constant_schedule',
+    'boundaries': ('10%', 5000, '100%'),
+    'scales': (1.0, 0.5, 0.1),
+  }
+  assert build_schedule(pairs, run=RUN) == built
+  multistep = {
+    'name': 'multistep_schedule',
+    'init_value': 0.1,
+    'boundaries': ('30ep', '60ep', '80%'),
+  }
+  assert build_schedule(multistep, run=RUN) == fs.multistep_schedule(
+    0.1, [3750, 7500, 8000]
+  )
+  shifted = {'name': 'Shift', 'schedule': WARMUP, 'begin': '1%'}
+  assert build_schedule(shifted, run=RUN) == build_schedule(WARMUP).shift(100)
+  joined = {
+    'name': 'join_schedules',
+    'schedules': {'s0': 1.0, 's1': {**WARMUP, 'decay_steps': '40%'}},
+    'boundaries': ('50%',),
+  }
+  assert build_schedule(joined, run=RUN) == fs.join_schedules(
+    [1.0, fs.warmup_cosine_decay_schedule(0.0, 1e-3, 10, 4000)], [5000]
+  )
+  optimizer = {'name': 'sgd', 'learning_rate': {**WARMUP, 'decay_steps': '9%'}}
+  state = build_optimizer(optimizer, run=RUN).init(jnp.ones(2))
+  assert '"decay_steps": 900' in state.spec or '"decay_steps":900' in state.spec
+
+
+def test_a_batch_size_ramp():
+  """A phase of examples is as long as its place in the run makes it."""
+  ramp = {**RUN, 'batch_size': {'0': 100, '1000': 200}}
+  config = {
+    'name': 'wsd_schedule',
+    'peak_value': 1.0,
+    'warmup_steps': '50_000ex',
+    'stable_steps': '100_000ex',
+    'decay_steps': '50_000ex',
+  }
+  # 500 steps of 100; then 500 of 100 and 250 of 200; then 250 of 200.
+  assert build_schedule(config, run=ramp) == fs.wsd_schedule(1.0, 500, 750, 250)
+  late = {
+    'name': 'join_schedules',
+    'schedules': (1.0, config),
+    'boundaries': (1000,),
+  }
+  assert build_schedule(late, run=ramp) == fs.join_schedules(
+    [1.0, fs.wsd_schedule(1.0, 250, 500, 250)], [1000]
+  )
+  warmed = {
+    'name': 'warmup_schedule',
+    'warmup_steps': 1000,
+    'schedule': {**WARMUP, 'warmup_steps': '20_000ex'},
+  }
+  assert build_schedule(warmed, run=ramp) == fs.warmup_schedule(
+    fs.warmup_cosine_decay_schedule(0.0, 1e-3, 100, 90), 1000
+  )
+
+
+@pytest.mark.parametrize(
+  ('config', 'message'),
+  [
+    (
+      {**WARMUP, 'warmup_steps': '5%'},
+      r"^lr\.warmup_steps: '5%' needs total_steps, which is not given\. Pass",
+    ),
+    (
+      {**WARMUP, 'warmup_steps': '5 epochs'},
+      r"^lr\.warmup_steps: '5 epochs' has the unknown unit 'epochs'\. Did you",
+    ),
+    (
+      {**WARMUP, 'warmup_steps': 0.05},
+      r'^lr\.warmup_steps: a number of steps must be whole, got 0\.05\. Wr',
+    ),
+    (
+      {**WARMUP, 'warmup_steps': None},
+      r'^lr\.warmup_steps is missing \(None, or a placeholder that is not set',
+    ),
+    (
+      {**PIECEWISE, 'boundaries': ('5%',), 'scales': (1.0,)},
+      r"^lr\.boundaries_and_scales\.5%: '5%' needs total_steps",
+    ),
+    (
+      {'name': 'multistep_schedule', 'init_value': 1, 'boundaries': (5, '1ep')},
+      r"^lr\.boundaries\[1\]: '1ep' needs steps_per_epoch",
+    ),
+  ],
+)
+def test_what_cannot_be_resolved_says_where(config, message):
+  """With the number that is missing."""
+  with pytest.raises(ValueError, match=message):
+    build_schedule(config, path='lr')
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_shared_schedules(form):
+  """Several hyperparameters refer to one config; circles are found."""
+  config = {
+    'name': 'adamw',
+    'schedules': {
+      'main': {**WARMUP, 'warmup_steps': '10%', 'decay_steps': '90%'},
+      'half': {'name': 'Multiply', 'schedules': {'s0': 'main', 's1': 0.5}},
+    },
+    'learning_rate': 'main',
+    'weight_decay': 'half',
+    'b1': {'name': 'follow', 'schedule': 'main', 'function': {'0': 0.9}},
+  }
+  main = fs.warmup_cosine_decay_schedule(0.0, 1e-3, 1000, 9000)
+  assert build_schedules(form(config), run=RUN) == {
+    'learning_rate': main,
+    'weight_decay': main * 0.5,
+    'b1': fs.follow(main, {0.0: 0.9}),
+  }
+  used = fs.hyperparams(
+    build_optimizer(form(config), run=RUN).init(jnp.ones(2))
+  )
+  assert set(used) == {'learning_rate', 'weight_decay', 'b1'}
+
+
+def test_errors_of_shared_schedules():
+  """A misspelt name, a circle, what is no mapping, an error inside."""
+  config = {
+    'name': 'sgd',
+    'schedules': {
+      'main': {'name': 'Every', 'schedule': 'other', 'steps': 3},
+      'other': {'name': 'Every', 'schedule': 'main', 'steps': 3},
+      'bad': {**WARMUP, 'peak': 1.0},
+    },
+  }
+  for value, message in (
+    (
+      {'name': 'Every', 'schedule': 'mian', 'steps': 3},
+      r'^optimizer\.learning_'
+      r'rate\.schedule: a string must be a name in optimizer\.schedules, got '
+      r"'mian'\. Did you mean 'main'\? There are main, other, bad\.",
+    ),
+    (
+      'main',
+      r'^optimizer\.schedules\.main contains itself: main -> other',
+    ),
+    ('bad', r'^optimizer\.schedules\.bad\.peak: unknown key\.'),
+  ):
+    with pytest.raises(ValueError, match=message):
+      build_optimizer({**config, 'learning_rate': value})
+  with pytest.raises(ValueError, match=r'^optimizer\.schedules must be a mapp'):
+    build_optimizer({'name': 'sgd', 'learning_rate': 1.0, 'schedules': 3})
+
+
+def test_registered_functions():
+  """A user's own name, with durations where it declares steps."""
+
+  @catalog.register('test_halved_cosine')
+  def halved_cosine(peak_value, decay_steps: Steps, note='none'):
+    assert note in ('none', 'some')
+    return 0.5 * fs.cosine_decay_schedule(peak_value, decay_steps)
+
+  try:
+    config = {'name': 'test_halved_cosine', 'peak_value': 1.0}
+    built = build_schedule({**config, 'decay_steps': '10%'}, run=RUN)
+    assert built == 0.5 * fs.cosine_decay_schedule(1.0, 1000)
+    assert build_schedule(to_config(built)) == built
+    with pytest.raises(ValueError, match=r'decay_steps is missing\. test_halv'):
+      build_schedule(config)
+    with pytest.raises(ValueError, match="Did you mean 'test_halved_cosine'"):
+      build_schedule({'name': 'test_halved_cosin', 'peak_value': 1.0})
+    assert catalog.register('test_halved_cosine', halved_cosine)
+    with pytest.raises(ValueError, match=r"name must be new, got 'test_halved"):
+      catalog.register('test_halved_cosine', lambda: 1.0)
+  finally:
+    del catalog._REGISTERED['test_halved_cosine']
+
+
+def test_registered_classes():
+  """A user's own class, under a name and by its place in a module."""
+  schedule = zoo.InverseSqrt(init_value=0.25, timescale=100)
+  assert to_config(schedule)['name'] == 'zoo:InverseSqrt'
+  assert build_schedule(to_config(schedule)) == schedule
+  catalog.register('test_inverse_sqrt', zoo.InverseSqrt)
+  try:
+    config = to_config(2.0 * schedule)
+    assert config['schedules']['s1']['name'] == 'test_inverse_sqrt'
+    assert build_schedule(config) == 2.0 * schedule
+  finally:
+    del catalog._REGISTERED['test_inverse_sqrt']
+
+
+@pytest.mark.parametrize('name', ['cosine_decay_schedule', 'Multiply'])
+def test_names_of_the_library_are_taken(name):
+  """They can't come to mean something else."""
+  with pytest.raises(ValueError, match='register: name must be new'):
+    catalog.register(name, lambda: 1.0)
+  with pytest.raises(TypeError, match='register: name must be a string'):
+    catalog.register(3, lambda: 1.0)
+  with pytest.raises(TypeError, match='register: builder must be callable'):
+    catalog.register('test_new', 3)
+
+
+def test_what_no_config_can_hold():
+  """A function, and numbers that are being traced."""
+  with pytest.raises(TypeError, match='function must be plain data'):
+    to_config(fs.as_schedule(optax.constant_schedule(0.1)))
+  with pytest.raises(TypeError, match='must be plain data'):
+    jax.jit(lambda s: to_config(s) and 1)(fs.constant_schedule(0.1))
+
+
+@pytest.mark.parametrize(
+  ('config', 'error', 'message'),
+  [
+    (
+      {'name': 'Cosine', 'init_value': 1.0, 'end_value': 0, 'decay_steps': -1},
+      ValueError,
+      'Cosine: decay_steps must be a non-negative integer, got -1',
+    ),
+    (
+      {'name': 'Constant', 'constant': float('nan')},
+      ValueError,
+      'Constant: constant must be finite, got nan',
+    ),
+    (
+      {'name': 'Constant', 'constant': '0.1'},
+      TypeError,
+      "Constant: constant must be a real number, got '0.1'",
+    ),
+    (
+      {'name': 'Join', 'schedules': (1.0, 2.0, 3.0), 'boundaries': (5, 3)},
+      ValueError,
+      'Join: boundaries must be increasing, got',
+    ),
+    (
+      {'name': 'Table', 'values': (1.0, float('inf'))},
+      ValueError,
+      'Table: values must be finite',
+    ),
+  ],
+)
+def test_classes_check_their_numbers_too(config, error, message):
+  """What a function would refuse is refused here."""
+  with pytest.raises(error, match=f'^lr: {message}'):
+    build_schedule(config, path='lr')
+
+
+def test_a_reactive_schedule_in_an_optimizer():
+  """With the stateful wrapper, which is an argument."""
+  config = {
+    'name': 'sgd',
+    'learning_rate': {'name': 'reduce_on_plateau', 'init_value': 0.5},
+  }
+  tx = build_optimizer(config, inject=fs.inject_stateful_hyperparams)
+  plateau = build_schedule(config['learning_rate'])
+  assert build_schedule(to_config(plateau)) == plateau
+  product = plateau * fs.linear_schedule(1.0, 0.0, 10)
+  again = build_schedule(json.loads(json.dumps(to_config(product))))
+  assert again.factors[0] == plateau
+  params = jnp.ones(2)
+  _, state = tx.update(params, tx.init(params), params, value=1.0)
+  assert fs.hyperparams(state)['learning_rate'] == 0.5
