@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 import dataclasses
 import difflib
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import numpy as np
 
 from flax_sched import config
+from flax_sched import reading
 from flax_sched.arguments import is_real
 from flax_sched.durations import Run
-from flax_sched.schedule import as_schedule
+from flax_sched.numerics import MAX_FLOAT32
+from flax_sched.spans import MAX_COUNT
+from flax_sched.survey import FOREVER
+from flax_sched.survey import HUGE
+from flax_sched.survey import ROUNDING
+from flax_sched.survey import Survey
+from flax_sched.survey import survey
 
-_MAX_COUNT = 2**31 - 1
-_MAX_FLOAT32 = float(np.finfo(np.float32).max)  # for a schedule, infinity
-_FOREVER = int(0.9 * _MAX_COUNT)  # what changes later than this never ends
-_TINY, _HUGE = 1e-36, 1e36  # beyond them a curve ends because float32 does
-_SAMPLES = 2**20  # a run of more steps is sampled, at a quarter as many
-_SLOW_SAMPLES = 2**10  # of a function that takes one count at a time
-_ROUNDING = 1e-6  # of the largest value: differences below it are rounding
 _JUMP = 0.05  # of the largest value, and
 _SHARP = 4  # times as much as one step before, and one step after
 _SHORT_RUN = 30  # the steps of a shorter run are all large
@@ -147,12 +146,12 @@ to step 1,100, to 0. Train for 1,100 steps, or let the schedule end at 1,000.
   """
   whole = isinstance(total_steps, (int, np.integer))
   whole = whole and not isinstance(total_steps, bool)
-  if not whole or not 1 <= total_steps <= _MAX_COUNT:
+  if not whole or not 1 <= total_steps <= MAX_COUNT:
     raise ValueError(
       'check: total_steps must be a positive integer, at most 2**31 - 1 where '
       f'counts end, got {total_steps!r}. Pass the number of updates.'
     )
-  if config.is_mapping(schedule):
+  if reading.is_mapping(schedule):
     if peak_value is None and is_real(schedule.get('peak_value')):
       peak_value = schedule.get('peak_value')
     schedule = config.build_schedule(
@@ -172,7 +171,7 @@ to step 1,100, to 0. Train for 1,100 steps, or let the schedule end at 1,000.
       f'{", ".join(_WARNINGS)}.'
     )
   with np.errstate(all='ignore'):  # a function may overflow after the run
-    curve = _survey(schedule, int(total_steps), peak_value)
+    curve = survey(schedule, int(total_steps), peak_value)
     warnings = []
     for name in ['not_finite'] if _not_finite(curve) else _WARNINGS:
       found = None if name in ignored else _WARNINGS[name](curve)
@@ -191,157 +190,14 @@ to step 1,100, to 0. Train for 1,100 steps, or let the schedule end at 1,000.
 
 
 # ---------------------------------------------------------------------------
-# Looking at a schedule.
-
-
-class _Samples(NamedTuple):
-  """Values at ascending counts, and the schedule for those between."""
-
-  at: Callable[[Any], Any]
-  counts: Any
-  values: Any
-
-  def bisect(self, i: int, holds: Callable[[Any], Any]) -> int:
-    """The first step where `holds`: true at counts[i], not at the one before.
-
-    Where there is none before, or it holds there too, that is counts[i].
-    """
-    high = int(self.counts[i])
-    low = int(self.counts[i - 1]) if i else high - 1
-    while high - low > 1:
-      middle = (low + high) // 2
-      if holds(self.at(np.array([middle])))[0]:
-        high = middle
-      else:
-        low = middle
-    return high
-
-  def first(self, holds: Callable[[Any], Any]) -> int | None:
-    """The first step where `holds`, if there is one."""
-    found = np.flatnonzero(holds(self.values))
-    return self.bisect(int(found[0]), holds) if found.size else None
-
-  def peak(self) -> tuple[float, int]:
-    """The largest value, and the first step where it is; NaN is the largest."""
-    counts, values = self.counts, self.values
-    while True:
-      i = int(np.argmax(values))
-      low, high = counts[max(i - 1, 0)], counts[min(i + 1, len(counts) - 1)]
-      if high - low <= 2:
-        return float(values[i]), int(counts[i])
-      # Always of one shape, for which JAX compiles a user's function once.
-      counts = np.linspace(low, high, 1025).round().astype(np.int64)
-      values = self.at(counts)
-
-
-class _Curve(NamedTuple):
-  """What the warnings look at."""
-
-  run: _Samples
-  after: _Samples  # from total_steps on
-  total_steps: int
-  peak: float
-  peak_step: int
-  size: float  # the largest absolute value in the run
-  rounding: float  # a difference that means nothing
-  flat: bool  # whether the run has one value for several steps
-  end: float
-  settled: int | None  # the first step of those that stay at the end
-  peak_value: float | None
-
-
-def _survey(
-  schedule: Any, total_steps: int, peak_value: float | None
-) -> _Curve:
-  at, limit = _evaluator(schedule, total_steps)
-  if total_steps <= limit:
-    inside = np.arange(total_steps)
-  else:
-    inside = _spread(0, total_steps - 1, limit // 4)
-  outside = _spread(total_steps, _MAX_COUNT, min(limit, 2**12))
-  counts = np.append(inside, outside)
-  whole = _Samples(at, counts, at(counts))
-  run, after = (
-    _Samples(at, counts[part], whole.values[part])
-    for part in (slice(len(inside)), slice(len(inside), None))
-  )
-  peak, peak_step = run.peak()
-  size = float(np.max(np.abs(run.values)))
-  return _Curve(
-    run=run,
-    after=after,
-    total_steps=total_steps,
-    peak=peak,
-    peak_step=peak_step,
-    size=size,
-    rounding=_ROUNDING * size,
-    flat=total_steps > 1 and bool(np.all(run.values == run.values[0])),
-    end=float(whole.values[-1]),
-    settled=_settled(whole),
-    peak_value=peak_value,
-  )
-
-
-def _evaluator(schedule: Any, total_steps: int) -> tuple[Any, int]:
-  """The values at an array of counts, and for how many that is fast."""
-  # With its parameters on the host, a schedule computes there too.
-  schedule = jax.device_get(as_schedule(schedule))
-
-  def together(counts: Any) -> Any:
-    return np.asarray(schedule(counts), np.float64)
-
-  def one(count: Any) -> float:
-    try:
-      return float(schedule(count))
-    except OverflowError:  # of Python's floats
-      return _MAX_FLOAT32
-
-  def one_by_one(counts: Any) -> Any:
-    values = [one(count) for count in counts.ravel()]
-    return np.reshape(np.asarray(values, np.float64), counts.shape)
-
-  probe = np.array([0, total_steps - 1, total_steps])
-  try:
-    expected = one_by_one(probe)
-    rounding = _ROUNDING * np.max(np.abs(expected))
-    if np.allclose(together(probe), expected, rtol=0, atol=rounding):
-      return together, _SAMPLES
-  except Exception:  # whatever an array does to a function of one count
-    pass
-  return one_by_one, _SLOW_SAMPLES
-
-
-def _spread(low: int, high: int, points: int) -> Any:
-  """Counts from `low` to `high`, evenly spaced, and denser towards both."""
-  steps = np.geomspace(1, max(high - low, 1), points // 4)
-  even = np.linspace(low, high, points // 2)
-  counts = np.concatenate([low + steps, even, high - steps])
-  return np.unique(np.clip(counts.round().astype(np.int64), low, high))
-
-
-def _settled(whole: _Samples) -> int | None:
-  """The first step from which on the value is the last one."""
-  end = whole.values[-1]
-  if not abs(end) < _HUGE:
-    return None
-  moving = np.flatnonzero(whole.values != end)
-  if not moving.size:
-    return 0
-  step = whole.bisect(int(moving[-1]) + 1, lambda values: values == end)
-  before = whole.at(np.array([step - 1]))[0]
-  vanished = end == 0 and abs(before) < _TINY
-  return None if vanished or step > _FOREVER else step
-
-
-# ---------------------------------------------------------------------------
 # The warnings: each gives a step and a message, or nothing.
 
 _Found = tuple[int, str] | None
 
 
-def _not_finite(curve: _Curve) -> _Found:
+def _not_finite(curve: Survey) -> _Found:
   # Written so that NaN is not finite either.
-  step = curve.run.first(lambda values: ~(np.abs(values) < _MAX_FLOAT32))
+  step = curve.run.first(lambda values: ~(np.abs(values) < MAX_FLOAT32))
   if step is None:
     return None
   value = curve.run.at(np.array([step]))[0]
@@ -351,7 +207,7 @@ def _not_finite(curve: _Curve) -> _Found:
   )
 
 
-def _zero_at_start(curve: _Curve) -> _Found:
+def _zero_at_start(curve: Survey) -> _Found:
   if curve.run.values[0] != 0 or curve.size == 0:
     return None
   return 0, (
@@ -360,7 +216,7 @@ def _zero_at_start(curve: _Curve) -> _Found:
   )
 
 
-def _zero_for_long(curve: _Curve) -> _Found:
+def _zero_for_long(curve: Survey) -> _Found:
   zero = curve.run.values == 0
   edges = np.flatnonzero(np.diff(np.concatenate([[False], zero, [False]])))
   if not edges.size:
@@ -382,7 +238,7 @@ def _zero_for_long(curve: _Curve) -> _Found:
   )
 
 
-def _negative(curve: _Curve) -> _Found:
+def _negative(curve: Survey) -> _Found:
   step = curve.run.first(lambda values: values < 0)
   if step is None:
     return None
@@ -393,9 +249,9 @@ def _negative(curve: _Curve) -> _Found:
   )
 
 
-def _above_peak(curve: _Curve) -> _Found:
+def _above_peak(curve: Survey) -> _Found:
   limit = curve.peak_value
-  if limit is None or curve.peak <= limit + _ROUNDING * abs(limit):
+  if limit is None or curve.peak <= limit + ROUNDING * abs(limit):
     return None
   return curve.peak_step, (
     f'the value is {curve.peak:.6g} at step {curve.peak_step:,}, above '
@@ -403,7 +259,7 @@ def _above_peak(curve: _Curve) -> _Found:
   )
 
 
-def _warmup_too_long(curve: _Curve) -> _Found:
+def _warmup_too_long(curve: Survey) -> _Found:
   run, rounding = curve.run, curve.rounding
   way_up = run.values[: np.searchsorted(run.counts, curve.peak_step) + 1]
   if way_up[0] >= curve.peak - rounding or np.any(np.diff(way_up) < -rounding):
@@ -419,9 +275,9 @@ def _warmup_too_long(curve: _Curve) -> _Found:
   later, step = curve.after.peak()
   # At total_steps a rise has just ended; one that goes on for ever is no
   # warm-up.
-  if later <= curve.peak + rounding or later > _HUGE:
+  if later <= curve.peak + rounding or later > HUGE:
     return None
-  if not curve.total_steps < step <= _FOREVER:
+  if not curve.total_steps < step <= FOREVER:
     return None
   return curve.total_steps - 1, (
     f'the value still rises at the last step: to {later:.6g} at step {step:,}, '
@@ -430,7 +286,7 @@ def _warmup_too_long(curve: _Curve) -> _Found:
   )
 
 
-def _flat(curve: _Curve) -> _Found:
+def _flat(curve: Survey) -> _Found:
   first = curve.run.values[0]
   step = curve.after.first(lambda values: values != first)
   if not curve.flat or step is None:
@@ -441,7 +297,7 @@ def _flat(curve: _Curve) -> _Found:
   )
 
 
-def _end_not_reached(curve: _Curve) -> _Found:
+def _end_not_reached(curve: Survey) -> _Found:
   stop, step = curve.after.values[0], curve.settled
   if step is None or curve.flat:  # for which there is a better warning
     return None
@@ -454,7 +310,7 @@ def _end_not_reached(curve: _Curve) -> _Found:
   )
 
 
-def _ends_early(curve: _Curve) -> _Found:
+def _ends_early(curve: Survey) -> _Found:
   step, total = curve.settled, curve.total_steps
   if step is None or curve.end >= curve.peak - curve.rounding:
     return None  # it has no end, or stays at the end of the warm-up
@@ -470,7 +326,7 @@ def _ends_early(curve: _Curve) -> _Found:
   )
 
 
-def _jump(curve: _Curve) -> _Found:
+def _jump(curve: Survey) -> _Found:
   run, least = curve.run, _JUMP * curve.size
   large = np.flatnonzero(np.abs(np.diff(run.values)) > least)
   large = large[: len(run.counts) // 16 + 16]  # enough, and fast
@@ -499,7 +355,7 @@ def _jump(curve: _Curve) -> _Found:
   )
 
 
-_WARNINGS: dict[str, Callable[[_Curve], _Found]] = {
+_WARNINGS: dict[str, Callable[[Survey], _Found]] = {
   'not_finite': _not_finite,
   'zero_at_start': _zero_at_start,
   'zero_for_long': _zero_for_long,

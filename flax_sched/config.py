@@ -22,11 +22,8 @@ counts may be durations, which `run` resolves: see `flax_sched.durations`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-import contextlib
-import dataclasses
+from collections.abc import Callable, Mapping
 import inspect
-import re
 from typing import Any
 
 import optax
@@ -35,10 +32,15 @@ from flax_sched import catalog
 from flax_sched import durations
 from flax_sched import spec as spec_lib
 from flax_sched.arguments import is_real
-from flax_sched.catalog import did_you_mean
 from flax_sched.catalog import register
 from flax_sched.durations import Run
 from flax_sched.inject import inject_hyperparams
+from flax_sched.reading import check_keys
+from flax_sched.reading import dotted
+from flax_sched.reading import errors_at
+from flax_sched.reading import is_mapping
+from flax_sched.reading import pop_name
+from flax_sched.reading import Reader
 from flax_sched.schedule import as_schedule
 
 __all__ = [
@@ -49,22 +51,6 @@ __all__ = [
   'register',
   'to_config',
 ]
-
-_SCALES = 'boundaries_and_scales'
-# Arguments that are schedules, so that a string there is the name of one.
-_SCHEDULES = ('schedule', 'cosine_decay_schedule', 'curve', 'old', 'new')
-# Lengths that follow one another, in this order.
-_PHASES = (
-  'warmup_steps',
-  'stable_steps',
-  'up_steps',
-  'down_steps',
-  'transition_begin',
-  'transition_steps',
-  'decay_steps',
-  'cooldown_begin',
-  'cooldown_steps',
-)
 
 
 def build_schedule(
@@ -118,7 +104,7 @@ def build_schedule(
   np.float32(0.5)
   """
   shared = dict(schedules.items()) if schedules is not None else {}
-  return _Reader(durations.as_run(run), shared).schedule(config, path, 0)
+  return Reader(durations.as_run(run), shared).schedule(config, path, 0)
 
 
 def build_optimizer(
@@ -163,7 +149,7 @@ def build_optimizer(
   Array(0.05, dtype=float32)
   """
   factory, arguments = _read_optimizer(config, run, path)
-  with _errors_at(path):
+  with errors_at(path):
     return inject(factory, **arguments)
 
 
@@ -212,25 +198,25 @@ def _read_optimizer(
   shared = arguments.pop('schedules', None)
   if shared is not None and not is_mapping(shared):
     raise ValueError(
-      f'{_join(path, "schedules")} must be a mapping of configs by name, got '
-      f'{shared!r}.'
+      f'{dotted(path, "schedules")} must be a mapping of configs by name, '
+      f'got {shared!r}.'
     )
-  reader = _Reader(
+  reader = Reader(
     durations.as_run(run),
     dict(shared.items()) if shared else {},
-    _join(path, 'schedules'),
+    dotted(path, 'schedules'),
   )
   optimizers = _optimizers()
-  name = _pop_name('optimizer', optimizers.get, optimizers, arguments, path)
+  name = pop_name('optimizer', optimizers.get, optimizers, arguments, path)
   factory = optimizers[name]
   parameters = {
     parameter.name: parameter.default is inspect.Parameter.empty
     for parameter in inspect.signature(factory).parameters.values()
   }
-  _check_keys(name, parameters, arguments, path)
+  check_keys(name, parameters, arguments, path)
   for key, value in arguments.items():
     if is_mapping(value) or (isinstance(value, str) and value in reader.shared):
-      arguments[key] = reader.schedule(value, _join(path, key), 0)
+      arguments[key] = reader.schedule(value, dotted(path, key), 0)
   return factory, arguments
 
 
@@ -271,142 +257,6 @@ def _renamed(spec: Any) -> Any:
   return {'name': catalog.name_of(cls) or spec['kind'], **fields}
 
 
-@dataclasses.dataclass(frozen=True)
-class _Reader:
-  """What the parts of a config share.
-
-  Attributes:
-    run: to resolve durations.
-    shared: configs by name.
-    where: where those are, for errors.
-    inside: the names of those that are being built, against circles.
-  """
-
-  run: Run
-  shared: Mapping[str, Any]
-  where: str = 'schedules'
-  inside: tuple[str, ...] = ()
-
-  def schedule(self, config: Any, path: str, start: int) -> Any:
-    """The schedule of a config, which counts from step `start` of the run."""
-    if isinstance(config, str):
-      return self._named(config, path, start)
-    if not is_mapping(config):
-      with _errors_at(path):
-        return as_schedule(config)
-    arguments = dict(config.items())
-    name = _pop_name('schedule', catalog.find, catalog.known(), arguments, path)
-    builder = catalog.find(name)
-    assert builder is not None
-    if _SCALES in builder.parameters:
-      _pair_scales(arguments, path)
-    _check_keys(name, builder.parameters, arguments, path)
-    steps = {key for key in arguments if key in builder.steps}
-    arguments.update(self._steps(arguments, steps, path, start))
-    for key in arguments:
-      if key not in steps:
-        arguments[key] = self._argument(key, arguments, path, start)
-    with _errors_at(path):
-      return builder.build(**arguments)
-
-  def _named(self, name: str, path: str, start: int) -> Any:
-    if name not in self.shared:
-      raise ValueError(
-        f'{path or "build_schedule"}: a string must be a name in {self.where}, '
-        f'got {name!r}.{did_you_mean(name, self.shared)} There are '
-        f'{_listing(self.shared, "none")}. A config of its own is a mapping, '
-        f"such as {{'name': 'constant_schedule', 'value': 0.1}}."
-      )
-    if name in self.inside:
-      circle = ' -> '.join((*self.inside, name))
-      raise ValueError(f'{_join(self.where, name)} contains itself: {circle}.')
-    reader = dataclasses.replace(self, inside=(*self.inside, name))
-    return reader.schedule(self.shared[name], _join(self.where, name), start)
-
-  def _argument(
-    self, key: str, arguments: Mapping[str, Any], path: str, start: int
-  ) -> Any:
-    """An argument: the schedules in it built."""
-    value, path = arguments[key], _join(path, key)
-    if key in ('schedules', 'factors'):
-      starts = _starts(arguments, start)
-      return tuple(
-        self.schedule(part, _join(path, str(name)), starts.get(i, start))
-        for i, (name, part) in enumerate(_in_order(value, path))
-      )
-    if key in _SCHEDULES:
-      after = arguments.get('warmup_steps')
-      late = after if isinstance(after, int) else 0
-      return self.schedule(value, path, start + late)
-    if is_mapping(value):
-      if 'name' in value:
-        return self.schedule(value, path, start)
-      return dict(value.items())
-    return value
-
-  def _steps(
-    self,
-    arguments: Mapping[str, Any],
-    names: Iterable[str],
-    path: str,
-    start: int,
-  ) -> dict[str, Any]:
-    """The arguments that are numbers of steps, their durations resolved."""
-    lengths = {
-      name: arguments[name] for name in _PHASES if _is_duration(name, arguments)
-    }
-    found = durations.phases(
-      {k: v for k, v in lengths.items() if k in names},
-      self.run,
-      path=path,
-      start=start,
-    )
-
-    def resolved(x: Any, where: str) -> Any:
-      if isinstance(x, str):
-        return durations.resolve(x, self.run, path=where, start=start)
-      return x
-
-    for name in names:
-      value, where = arguments[name], _join(path, name)
-      if name in found:
-        continue
-      if is_mapping(value):
-        pairs = [
-          (resolved(key, _join(where, str(key))), x) for key, x in value.items()
-        ]
-        found[name] = dict(pairs)
-        if len(found[name]) < len(pairs):
-          raise ValueError(
-            f'{where} has a boundary twice: {dict(value.items())!r}.'
-          )
-      elif isinstance(value, (list, tuple)):
-        found[name] = [
-          resolved(x, f'{where}[{i}]') for i, x in enumerate(value)
-        ]
-      else:
-        found[name] = resolved(value, where)
-    return found
-
-
-def _is_duration(name: str, arguments: Mapping[str, Any]) -> bool:
-  """Whether an argument is given as a duration, or a plain number of steps."""
-  x = arguments.get(name)
-  return isinstance(x, (str, int, float)) and not isinstance(x, bool)
-
-
-def _starts(arguments: Mapping[str, Any], start: int) -> dict[int, int]:
-  """Where the parts of a join begin, as far as that is known."""
-  boundaries = arguments.get('boundaries')
-  if not isinstance(boundaries, Sequence):
-    return {}
-  return {
-    i + 1: start + boundary
-    for i, boundary in enumerate(boundaries)
-    if isinstance(boundary, int)
-  }
-
-
 def _optimizers() -> dict[str, Callable[..., Any]]:
   """Optax's functions that take a learning rate, and descend, by name."""
   return {
@@ -418,146 +268,3 @@ def _optimizers() -> dict[str, Callable[..., Any]]:
       'learning_rate' in p for p in inspect.signature(function).parameters
     )
   }
-
-
-# ---------------------------------------------------------------------------
-# Names and keys.
-
-
-def _pop_name(
-  kind: str,
-  find: Any,
-  known: Iterable[str],
-  arguments: dict[str, Any],
-  path: str,
-) -> Any:
-  """Takes the name from the arguments, which must be a known one."""
-  where = _join(path, 'name')
-  names = f'Known are {", ".join(sorted(known))}.'
-  if arguments.get('name') is None:
-    raise ValueError(
-      f'{where} is missing: it says which {kind} this is. There are '
-      f'{_listing(arguments)}. {names}'
-    )
-  name = arguments.pop('name')
-  if find(name) is None:
-    near = did_you_mean(name, known)
-    raise ValueError(f'{where}: {name!r} is no known {kind}.{near} {names}')
-  return name
-
-
-def _check_keys(
-  name: str,
-  parameters: Mapping[str, bool],
-  arguments: Mapping[str, Any],
-  path: str,
-) -> None:
-  takes = f'{name} takes {_listing(_accepted(parameters))}.'
-  for key in arguments:
-    if key not in parameters:
-      near = did_you_mean(key, _accepted(parameters))
-      raise ValueError(f'{_join(path, str(key))}: unknown key.{near} {takes}')
-  for key, required in parameters.items():
-    if required and arguments.get(key) is None:
-      if key == _SCALES:
-        takes = f'Give it as a mapping, or give boundaries and scales. {takes}'
-      given = ' (None, or a placeholder that is not set)' * (key in arguments)
-      raise ValueError(f'{_join(path, key)} is missing{given}. {takes}')
-
-
-def _accepted(parameters: Iterable[str]) -> list[str]:
-  return [
-    name
-    for parameter in parameters
-    for name in (
-      (parameter, 'boundaries', 'scales')
-      if parameter == _SCALES
-      else (parameter,)
-    )
-  ]
-
-
-def _listing(names: Iterable[Any], none: str = 'no keys') -> str:
-  return ', '.join(map(str, names)) or none
-
-
-# ---------------------------------------------------------------------------
-# Arguments that have more than one form.
-
-
-def _pair_scales(arguments: dict[str, Any], path: str) -> None:
-  """Makes `boundaries_and_scales` of `boundaries` and `scales`."""
-  given = [key for key in ('boundaries', 'scales') if key in arguments]
-  if not given:
-    if is_mapping(arguments.get(_SCALES)):
-      arguments[_SCALES] = dict(arguments[_SCALES].items())
-    return
-  if _SCALES in arguments:
-    raise ValueError(
-      f'{_join(path, given[0])}: boundaries and scales must not be given '
-      f'beside {_SCALES}. Remove one or the other.'
-    )
-  if len(given) == 1:
-    other = 'scales' if given == ['boundaries'] else 'boundaries'
-    raise ValueError(f'{_join(path, other)} is missing beside {given[0]}.')
-  boundaries, scales = arguments.pop('boundaries'), arguments.pop('scales')
-  for key, value in (('boundaries', boundaries), ('scales', scales)):
-    if isinstance(value, str) or not isinstance(value, Iterable):
-      raise ValueError(
-        f'{_join(path, key)} must be a sequence of numbers, got {value!r}.'
-      )
-  boundaries, scales = tuple(boundaries), tuple(scales)
-  if len(boundaries) != len(scales):
-    raise ValueError(
-      f'{_join(path, "scales")} must be as many as boundaries, got '
-      f'{len(scales)} scales for {len(boundaries)} boundaries.'
-    )
-  if len(set(boundaries)) < len(boundaries):
-    raise ValueError(
-      f'{_join(path, "boundaries")} must differ, got {boundaries!r}.'
-    )
-  arguments[_SCALES] = dict(zip(boundaries, scales, strict=True))
-
-
-def _in_order(parts: Any, path: str) -> list[tuple[Any, Any]]:
-  """The parts of a join with their names, in order."""
-  if not is_mapping(parts):
-    if isinstance(parts, str) or not isinstance(parts, Iterable):
-      raise ValueError(
-        f'{path} must be a sequence or a mapping of schedules, got {parts!r}.'
-      )
-    return list(enumerate(parts))
-  places = {}
-  for key in parts:
-    number = re.search(r'\d+', str(key))
-    place = int(number.group()) if number else None
-    if place is None or place in places:
-      raise ValueError(
-        f'{_join(path, str(key))}: the keys must hold the place of each '
-        f"schedule as a number, such as 's0', 's1' or '0_warmup', '1_decay', "
-        f'got {_listing(parts)}. (A ConfigDict sorts its keys.)'
-      )
-    places[place] = key
-  return [(places[place], parts[places[place]]) for place in sorted(places)]
-
-
-def is_mapping(x: Any) -> bool:
-  """Whether this is a config, not a number or a schedule."""
-  # A ConfigDict is neither a dict nor a Mapping.
-  return isinstance(x, Mapping) or (
-    hasattr(x, 'items') and hasattr(x, 'keys') and not isinstance(x, type)
-  )
-
-
-def _join(*parts: str) -> str:
-  return '.'.join(part for part in parts if part)
-
-
-@contextlib.contextmanager
-def _errors_at(path: str) -> Iterator[None]:
-  """Makes the errors of a block say where in the config they come from."""
-  try:
-    yield
-  except (TypeError, ValueError) as error:
-    kind = TypeError if isinstance(error, TypeError) else ValueError
-    raise kind(f'{path}: {error}' if path else str(error)) from error
