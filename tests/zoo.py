@@ -874,8 +874,8 @@ def _composed() -> None:
   )
   composed(
     'underflow',
-    1e-30 / (huge.schedule * 1e-30),
-    lambda n: rounded(1e-30) / largest(largest(huge.exact(n)) * rounded(1e-30)),
+    1e-20 / (huge.schedule * 1e-10),
+    lambda n: rounded(1e-20) / largest(largest(huge.exact(n)) * rounded(1e-10)),
   )
   composed(
     'minimum',
