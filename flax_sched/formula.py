@@ -13,6 +13,7 @@ from jax import lax
 from jax import numpy as jnp
 import numpy as np
 
+from flax_sched import drawing
 from flax_sched import numerics
 from flax_sched import spans
 from flax_sched import twofloat
@@ -88,6 +89,17 @@ class Formula(struct.PyTreeNode, abc.ABC):
       for name in type(self).__dataclass_fields__
     )
     return f'{type(self).__name__}({fields})'
+
+  def _repr_html_(self) -> str | None:
+    """What notebooks and treescope show: a picture, above the repr.
+
+    None, for the repr alone, where there is no picture: of tracers, of a
+    population, of a function that fails.
+    """
+    try:
+      return drawing.page(self)
+    except Exception:
+      return None
 
 
 def _on_host(schedule: Formula, count: Any) -> Any:

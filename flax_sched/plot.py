@@ -1,48 +1,57 @@
-"""Pictures of schedules, planned against logged."""
+"""Pictures of schedules: planned against logged, or against another plan."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import os
 from typing import Any, TYPE_CHECKING
 
+import jax
 import numpy as np
 
+from flax_sched import panels
+from flax_sched import tensorboard
 from flax_sched.schedule import as_schedule
 
 if TYPE_CHECKING:
-  from matplotlib.axes import Axes
   from matplotlib.figure import Figure
 
-_MAX_POINTS = 4096  # of a curve: more than a picture has columns
-_MAX_DOTS = 40
-_LOG_RATIO = 1e3  # a positive curve that spans more gets a logarithmic axis
-_STEPS = [1, 2, 2.5, 3, 4, 5, 10]  # between two ticks, times a power of ten
-
-# A blue and an orange that colour-blind people tell apart (Okabe, Ito, 2008).
-_PLANNED, _LOGGED = '#0072b2', '#d55e00'
-_INK, _PALE = '#333333', '#e4e4e4'
+_WIDTH = 7.0  # inches
 
 
 def plot_schedules(
   schedules: Mapping[str, Any],
   *,
   total_steps: int,
-  logged: Mapping[str, tuple[Any, Any]] | None = None,
+  logged: Mapping[str, tuple[Any, Any]] | str | os.PathLike[str] | None = None,
+  other: Mapping[str, Any] | None = None,
+  labels: Sequence[str] = ('planned', 'before'),
+  resumed_at: int | None = None,
   path: str | os.PathLike[str] | None = None,
   title: str | None = None,
 ) -> Figure:
   """Draws hyperparameters over the steps of training, one panel for each.
 
-  A panel's axis is logarithmic where its curve is positive and spans more than
-  three decades.
+  Phases are shaded by turns and named; small numbers below a panel are the
+  steps at which they, pieces and cycles begin, where there is room for them.
+
+  A panel's axis is logarithmic where its curve is not negative and its bulk,
+  without the lowest and the highest tenth, spans three decades. So neither a
+  warm-up from 0 nor the end of a decay makes it so. A 0 on it lies at the
+  bottom, below a short linear part.
 
   Args:
     schedules: by name, a schedule, a number or another callable of the count.
     total_steps: how many steps to draw.
     logged: what training logged, by the same names: the steps, and the values
-      there, of which a few are drawn as dots over the line.
-      `flax_sched.tensorboard.read_scalars` gives it.
+      there, of which a few are drawn as dots over the line; filled ones are off
+      the plan. Or the directory of event files that has it; what it has of
+      other names is left out.
+    other: a second plan, by name: that of another config, which is dashed, or
+      with `resumed_at` the one before. A name may be in one of them only.
+    labels: what the legend calls `schedules` and `other`.
+    resumed_at: the step at which `schedules` took over from `other`: there is
+      a vertical line, and what was not followed is pale.
     path: where to save the picture; its suffix is the format: .png, .svg, .pdf.
     title: a title above all panels.
 
@@ -50,9 +59,11 @@ def plot_schedules(
     The figure, which belongs to no global state of matplotlib.
 
   Raises:
-    ImportError: if matplotlib is missing.
+    ImportError: if matplotlib is missing, or what reads event files.
+    FileNotFoundError: if `logged` is no directory.
     ValueError: if there is no schedule, `total_steps` is not a positive
-      integer, or `logged` has a name that `schedules` lacks.
+      integer, `resumed_at` is not one of its steps, `labels` are not two, or
+      `logged` has a name that no schedule has, or none that one has.
 
   >>> import flax_sched as fs
   >>> lr = fs.warmup_cosine_decay_schedule(0.0, 0.003, 100, 900)
@@ -70,116 +81,100 @@ def plot_schedules(
       f'{caller}: pictures need matplotlib. Install it by `pip install '
       'flax-sched[plot]`.'
     ) from error
-  logged = logged or {}
-  if not schedules:
+  other = other or {}
+  names = list(dict.fromkeys([*schedules, *other]))
+  if not names:
     raise ValueError(f'{caller}: schedules must not be empty.')
-  if not isinstance(total_steps, (int, np.integer)) or total_steps < 1:
-    raise ValueError(
-      f'{caller}: total_steps must be a positive integer, got {total_steps!r}.'
-    )
-  for name in logged:
-    if name not in schedules:
-      raise ValueError(
-        f'{caller}: logged must have the names of schedules, got {name!r}. '
-        f'They are {", ".join(schedules)}.'
-      )
-  points = min(int(total_steps), _MAX_POINTS)
-  steps = np.linspace(0, total_steps - 1, points).round().astype(np.int64)
+  for name, number, low, kind in (
+    ('total_steps', total_steps, 1, 'a positive integer'),
+    ('resumed_at', resumed_at or 0, 0, 'a step of the run'),
+  ):
+    high = np.inf if name == 'total_steps' else total_steps
+    if not isinstance(number, (int, np.integer)) or not low <= number <= high:
+      raise ValueError(f'{caller}: {name} must be {kind}, got {number!r}.')
+  if isinstance(labels, str) or len(labels) != 2:
+    raise ValueError(f'{caller}: labels must be two, got {labels!r}.')
+  values = _logged(caller, names, logged)
   figure = Figure(
-    figsize=(7.0, 0.7 + 1.6 * len(schedules)),
+    figsize=(_WIDTH, 0.8 + 1.75 * len(names)),
     dpi=160,
     layout=ConstrainedLayoutEngine(w_pad=0.07, h_pad=0.07),
   )
   FigureCanvasAgg(figure)
-  panels = figure.subplots(len(schedules), 1, sharex=True, squeeze=False)[:, 0]
-  for panel, (name, schedule) in zip(panels, schedules.items(), strict=True):
-    curve = np.asarray(as_schedule(schedule)(steps), np.float64)
-    _draw(panel, name, steps, curve, logged.get(name))
-  panels[-1].set_xlim(0, total_steps)
-  panels[-1].set_xlabel('step (completed updates)', color=_INK, fontsize=9)
+  axes = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+  axes[-1].set_xlim(0, total_steps)
+  axes[-1].set_xlabel('step (completed updates)', color=panels.INK, fontsize=9)
+  off = False
+  for panel, name in zip(axes, names, strict=True):
+    planned, instead = (
+      jax.device_get(as_schedule(each[name])) if name in each else None
+      for each in (schedules, other)
+    )
+    plan = panels.Plan(
+      planned, instead, int(total_steps), resumed_at if other else None
+    )
+    off |= panels.draw(panel, plan, values.get(name))
+    panels.mark(panel, name, plan, resumed_at, numbered=panel is axes[-1])
   if title:
     figure.suptitle(
-      title, x=0.01, ha='left', color=_INK, fontsize=11, fontweight='bold'
+      title, x=0.01, ha='left', color=panels.INK, fontsize=11, fontweight='bold'
     )
-  if logged:
-    from matplotlib.lines import Line2D
-
-    figure.legend(
-      handles=[
-        Line2D([], [], label='planned', **_LINE),
-        Line2D([], [], label='logged', **_DOTS),
-      ],
-      loc='outside upper right' if not title else 'upper right',
-      ncols=2,
-      frameon=False,
-      labelcolor=_INK,
-      fontsize=9,
-    )
+  entries = [(labels[0], panels.LINE)]
+  if other:
+    solid = {**panels.DASHED, 'linestyle': '-'}
+    entries.append((labels[1], panels.DASHED if resumed_at is None else solid))
+  if values:
+    entries.append(('logged', panels.DOTS))
+  if off:
+    entries.append(('off the plan', panels.OFF))
+  if resumed_at is not None:
+    entries.append((f'resumed at {resumed_at:,}', panels.RULE))
+  if len(entries) > 1:
+    _legend(figure, entries, bool(title))
   if path is not None:
     figure.savefig(os.fspath(path))
   return figure
 
 
-_LINE: dict[str, Any] = {'color': _PLANNED, 'linewidth': 1.4}
-_DOTS: dict[str, Any] = {
-  'linestyle': '',
-  'marker': 'o',
-  'markersize': 3.4,
-  'markerfacecolor': 'white',
-  'markeredgecolor': _LOGGED,
-  'markeredgewidth': 0.9,
-}
-
-
-def _draw(
-  panel: Axes,
-  name: str,
-  steps: np.ndarray,
-  curve: np.ndarray,
-  logged: tuple[Any, Any] | None,
+def _legend(
+  figure: Figure, entries: list[tuple[str, dict[str, Any]]], titled: bool
 ) -> None:
-  from matplotlib import ticker
+  from matplotlib.lines import Line2D
 
-  panel.plot(steps, curve, **_LINE)
-  values = curve
-  if logged is not None and len(logged[0]):
-    at, dots = np.asarray(logged[0]), np.asarray(logged[1])
-    few = np.linspace(0, len(at) - 1, min(len(at), _MAX_DOTS)).round()
-    # Half of a dot at either end lies outside the panel.
-    panel.plot(
-      at[few.astype(int)],
-      dots[few.astype(int)],
-      clip_on=False,
-      zorder=3,
-      **_DOTS,
-    )
-    values = np.concatenate([curve, dots])
-  low, high = float(np.min(values)), float(np.max(values))
-  if low > 0 and high / low > _LOG_RATIO:
-    panel.set_yscale('log')
-  else:
-    panel.set_ylim(*_limits(low, high))
-    panel.yaxis.set_major_locator(ticker.MaxNLocator(4, steps=_STEPS))
-    panel.yaxis.set_major_formatter(lambda y, _: f'{y:,.6g}')
-  panel.xaxis.set_major_locator(
-    ticker.MaxNLocator(6, integer=True, steps=_STEPS)
+  place: Any = 'outside upper right'
+  if titled:  # beside it, there is room for two
+    place = 'upper right' if len(entries) <= 2 else 'outside lower right'
+  figure.legend(
+    handles=[Line2D([], [], label=label, **look) for label, look in entries],
+    loc=place,
+    ncols=len(entries),
+    frameon=False,
+    labelcolor=panels.INK,
+    fontsize=9,
   )
-  panel.xaxis.set_major_formatter(lambda x, _: f'{x:,.0f}')
-  panel.set_title(name.replace('_', ' '), loc='left', color=_INK, fontsize=9.5)
-  panel.tick_params(labelsize=8.5, color=_PALE, labelcolor=_INK)
-  panel.tick_params(which='minor', left=False)
-  panel.grid(color=_PALE, linewidth=0.6)
-  panel.set_axisbelow(True)
-  for side in ('top', 'right'):
-    panel.spines[side].set_visible(False)
-  for side in ('bottom', 'left'):
-    panel.spines[side].set_color('#bbbbbb')
 
 
-def _limits(low: float, high: float) -> tuple[float, float]:
-  """A vertical range: from 0 where that costs little, never of no height."""
-  if low == high:
-    room = abs(high) or 1.0
-    return low - room, high + room
-  room = (high - low) * 0.08
-  return (0.0 if 0 <= low < high / 2 else low - room), high + room
+def _logged(
+  caller: str, names: list[str], logged: Any
+) -> dict[str, tuple[Any, Any]]:
+  """What was logged, by name: steps and values."""
+  known = f'They are {", ".join(names)}.'
+  if isinstance(logged, (str, os.PathLike)):
+    found = tensorboard.read_scalars(logged)
+    if not found.keys() & set(names):
+      raise ValueError(
+        f'{caller}: logged must have the names of schedules, got a directory '
+        f'with {", ".join(found) or "none"}: {os.fspath(logged)}. {known}'
+      )
+    return {name: found[name] for name in names if name in found}
+  logged = logged or {}
+  for name in logged:
+    if name not in names:
+      raise ValueError(
+        f'{caller}: logged must have the names of schedules, got {name!r}. '
+        f'{known}'
+      )
+  return {
+    name: (np.asarray(steps).astype(np.int64), np.asarray(values, np.float64))
+    for name, (steps, values) in logged.items()
+  }

@@ -34,7 +34,9 @@ def pytest_xdist_make_scheduler(config, log):
 
   import zoo
 
-  kinds = {entry.name: zoo.kind(entry) for entry in zoo.ZOO}
+  kinds = {
+    entry.name: '-'.join(sorted(zoo.classes(entry))) for entry in zoo.ZOO
+  }
 
   class LoadKindScheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid):

@@ -42,10 +42,23 @@ _FEW = (
   'join_same',
 )
 each_few = zoo.parametrize(lambda entry: entry.name in _FEW)
-# For what compiles a program of its own: one entry of each make.
-each_kind = zoo.parametrize(zoo.is_first_of_kind)
+# For what compiles a program of its own: one entry for each class.
+each_kind = zoo.parametrize(
+  lambda entry: zoo.is_first_of_kind(entry) and zoo.is_of_few(entry)
+)
 each_kind_of_numbers = zoo.parametrize(
-  lambda entry: zoo.is_first_of_kind(entry) and not entry.is_closure
+  lambda entry: (
+    zoo.is_first_of_kind(entry)
+    and zoo.is_of_few(entry)
+    and not entry.is_closure
+  )
+)
+# For gradients, whose programs are the largest.
+each_differentiated = zoo.parametrize(
+  lambda entry: (
+    not entry.is_closure
+    and (zoo.is_of_few(entry) or entry.name in ('join_kinds', 'arithmetic'))
+  )
 )
 
 
@@ -333,7 +346,7 @@ def test_device_count_of_another_type_is_an_error(count):
 # Numbers are leaves.
 
 
-@each_of_numbers
+@each_differentiated
 def test_gradients_are_finite(entry):
   """In every float leaf, at every interesting count."""
   floats = [g for g in _gradients(entry.name) if g.dtype == np.float32]
@@ -364,7 +377,7 @@ def _finite_differences(schedule, counts, index, element):
   return np.where(smooth & (np.abs(here) < 1e38), middle, np.nan)
 
 
-@each_of_numbers
+@each_differentiated
 def test_gradients_are_right(entry):
   """As finite differences of the host's float64, wherever they exist."""
   # Beyond, a change in one number moves the value by more than it is.

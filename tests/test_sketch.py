@@ -1,13 +1,18 @@
-"""Pictures of schedules in SVG, and in a line of text."""
+"""Pictures of schedules in SVG, in a line of text, and in notebooks."""
 
+import pathlib
 import re
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import jax
 import numpy as np
 import pytest
+import treescope
 
 import flax_sched as fs
+from flax_sched import optax_compat
 from flax_sched.sketch import sparkline
 from flax_sched.sketch import svg
 import zoo
@@ -284,3 +289,133 @@ def test_errors(call, error, match):
   """They name the function, the argument, the value and the remedy."""
   with pytest.raises(error, match=match):
     call()
+
+
+# ---------------------------------------------------------------------------
+# Notebooks.
+
+
+def shown(schedule):
+  """What a notebook shows: the last step of the picture, and the caption."""
+  figure = ElementTree.fromstring(schedule._repr_html_())
+  picture = ElementTree.tostring(figure[0], 'unicode')
+  _, texts = parsed(picture)
+  return int(texts[-1].replace(',', '')), ''.join(figure[1].itertext())
+
+
+@zoo.parametrize()
+def test_all_schedules_show_themselves(entry):
+  """Valid, small, and in need of nothing else; wrapped functions too."""
+  page = entry.schedule._repr_html_()
+  assert len(page.encode()) < 6000
+  assert 'script' not in page.lower()
+  assert 'href' not in page
+  assert 'url(' not in page
+  assert page.count('http') == 1  # the namespace
+  figure = ElementTree.fromstring(page)
+  assert [part.tag.split('}')[-1] for part in figure] == ['svg', 'figcaption']
+  steps, caption = shown(entry.schedule)
+  whole = repr(entry.schedule)
+  assert caption == whole or caption[:-1] == whole[:599]
+  if entry.end and entry.exact is not None and entry.end < 2e9:
+    assert entry.end < 1.2 * steps
+
+
+@pytest.mark.parametrize(
+  ('schedule', 'steps'),
+  [
+    (fs.constant_schedule(0.1), 100),
+    (LINE, 1100),
+    (LINE.shift(500), 1700),
+    (LINE.every(30), 33_000),
+    (fs.wsd_schedule(1e-3, 100, 800, 100), 1100),
+    (fs.polynomial_schedule(1.0, 0.0, 8.0, 1000), 1100),
+    (fs.table_schedule(range(50)), 53),
+    (fs.multistep_schedule(0.1, [100, 10_000]), 11_000),
+    (fs.piecewise_constant_schedule({1000: 1.0, 1005: 2.0, 1006: 1.0}), 1100),
+    (optax_compat.linear_schedule(1.0, 0.0, 1000), 1100),
+    # Without an end: down to a fifth, four cycles, four times the length.
+    (fs.exponential_decay(0.1, 0.5, 1000), 2600),
+    (fs.inverse_sqrt_schedule(1e-3, 100), 2700),
+    (fs.adafactor_decay_schedule(), 11),
+    (fs.sgdr_schedule(LINE, 500), 4400),
+    (fs.cyclic_schedule(0.1, 1.0, 50), 440),
+    (fs.power_schedule(1e-3, 0.5, 100), 440),
+    (fs.as_schedule(lambda n: np.sin(n / 100)), 1800),
+    (fs.linear_schedule(1.0, 0.0, 2**40), 2**31 - 1),
+  ],
+)
+def test_pictures_in_notebooks_fit(schedule, steps):
+  """They go a bit beyond the end, if there is one."""
+  assert shown(schedule)[0] == pytest.approx(steps, rel=0.05)
+
+
+def test_captions_are_escaped_and_cut():
+  """A name may be anything; a table may be long."""
+
+  def function(count):
+    return 0.5 * np.asarray(count)
+
+  function.__name__ = '<script>alert("&")</script>'
+  page = fs.as_schedule(function)._repr_html_()
+  assert '<script' not in page
+  assert '&lt;script&gt;alert(&quot;&amp;&quot;)&lt;/script&gt;' in page
+  table = fs.table_schedule(np.linspace(0, 1, 5000))
+  assert len(table._repr_html_()) < 6000
+  _, caption = shown(table)
+  assert caption.endswith('…')
+  assert len(caption) == 600
+
+
+def test_what_has_no_picture():
+  """Populations, tracers, functions that fail: a notebook shows the repr."""
+  none = []
+  for members in (2, 3, 2049):
+    population = fs.stack_schedules([LINE] * members)
+    none.append(population._repr_html_())
+
+  def trace(schedule):
+    none.append(schedule._repr_html_())
+    return schedule(3)
+
+  jax.jit(trace)(LINE)
+  jax.vmap(trace)(fs.stack_schedules([LINE, LINE]))
+  none.append(jax.eval_shape(lambda: LINE)._repr_html_())
+  for function in (
+    lambda count: [0.1, 0.2][count],
+    lambda count: float('nan'),
+    lambda count: 1 / 0,
+  ):
+    none.append(fs.as_schedule(function)._repr_html_())
+  assert none == [None] * len(none)
+  assert len(none) == 9
+
+
+def test_notebook_pictures_need_no_device():
+  """Values are those of the host."""
+  program = (
+    'import flax_sched as fs\n'
+    'from jax._src import xla_bridge\n'
+    'lr = fs.wsd_schedule(1e-3, 100, 800, 100).repeat(500)\n'
+    'assert "<svg" in (0.1 * lr)._repr_html_()\n'
+    'assert not xla_bridge.backends_are_initialized()\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', program],
+    cwd=pathlib.Path(fs.__file__).parent.parent,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr
+  on_device = jax.device_put(LINE)
+  assert on_device._repr_html_() == LINE._repr_html_()
+
+
+def test_treescope():
+  """Its tree of parameters, and the picture of the outermost schedule."""
+  lr = fs.warmup_cosine_decay_schedule(0.0, 1e-3, 100, 900)
+  text = treescope.render_to_text({'lr': lr})
+  assert 'Cosine(' in text
+  assert 'decay_steps=np.int32(900)' in text
+  page = treescope.render_to_html({'lr': lr}, compressed=False)
+  assert page.count('<polyline') + page.count('&lt;polyline') == 1

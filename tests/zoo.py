@@ -11,6 +11,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
+import functools
 import inspect
 import math
 from typing import Any
@@ -1036,16 +1037,32 @@ def parametrize(keep: Callable[[Entry], bool] = lambda entry: True) -> Any:
   return pytest.mark.parametrize('entry', entries, ids=lambda entry: entry.name)
 
 
-def kind(entry: Entry) -> str:
+def classes(entry: Entry) -> frozenset[str]:
   """The classes that an entry is made of."""
-  names = {type(part).__name__ for part in parts(entry.schedule)}
-  static = getattr(entry.schedule, 'interpolate_type', '')
-  return '-'.join(sorted(names)) + static
+  return frozenset(
+    type(part).__name__ + getattr(part, 'interpolate_type', '')
+    for part in parts(entry.schedule)
+  )
 
 
 def is_first_of_kind(entry: Entry) -> bool:
-  """Whether no entry before it has the same classes: for slow tests."""
-  return entry is next(e for e in ZOO if kind(e) == kind(entry))
+  """Whether no entry before it has the same classes."""
+  return entry is next(e for e in ZOO if classes(e) == classes(entry))
+
+
+@functools.cache
+def few_kinds() -> frozenset[frozenset[str]]:
+  """Sets of classes, as small ones as there are, that have each class."""
+  few: set[frozenset[str]] = set()
+  for entry in sorted(ZOO, key=lambda entry: len(classes(entry))):
+    if not classes(entry) <= frozenset().union(*few):
+      few.add(classes(entry))
+  return frozenset(few)
+
+
+def is_of_few(entry: Entry) -> bool:
+  """Whether it has classes that no smaller one has: for slow tests."""
+  return classes(entry) in few_kinds()
 
 
 def parts(schedule: fs.Schedule) -> Iterator[fs.Schedule]:
