@@ -65,6 +65,18 @@ ORDER = [
   'plot',
   'optax_compat',
   '__init__',
+  'cli.__init__',
+  'cli.samples',
+  'cli.timeline',
+  'cli.wording',
+  'cli.chart',
+  'cli.sources',
+  'cli.loading',
+  'cli.inspection',
+  'cli.comparison',
+  'cli.commands',
+  'cli.main',
+  '__main__',
 ]
 
 
@@ -74,28 +86,33 @@ def _imports(path):
   for node in ast.walk(ast.parse(path.read_text())):
     if isinstance(node, ast.ImportFrom) and node.module == 'flax_sched':
       found |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom) and node.module == 'flax_sched.cli':
+      found |= {f'cli.{alias.name}' for alias in node.names}
     elif isinstance(node, ast.ImportFrom) and node.module:
       package, _, name = node.module.partition('.')
       found |= {name} if package == 'flax_sched' else set()
     elif isinstance(node, ast.Import):
       found |= {
-        alias.name.split('.')[1]
+        alias.name.partition('.')[2] or '__init__'
         for alias in node.names
-        if alias.name.startswith('flax_sched.')
+        if alias.name.partition('.')[0] == 'flax_sched'
       }
   return found
 
 
 def test_every_file_has_its_place():
   """The order lists every file, and no other."""
-  assert sorted(path.stem for path in PACKAGE.glob('*.py')) == sorted(ORDER)
+  files = [path.relative_to(PACKAGE) for path in PACKAGE.rglob('*.py')]
+  names = ['.'.join(path.with_suffix('').parts) for path in files]
+  assert sorted(names) == sorted(ORDER)
 
 
 @pytest.mark.parametrize('name', ORDER)
 def test_imports_go_upwards(name):
   """So there are no import cycles either."""
   above = set(ORDER[: ORDER.index(name)])
-  assert _imports(PACKAGE / f'{name}.py') <= above
+  path = PACKAGE.joinpath(*name.split('.')).with_suffix('.py')
+  assert _imports(path) <= above
 
 
 def test_import_is_light():

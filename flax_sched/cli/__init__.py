@@ -1,0 +1,1 @@
+"""The command line: `main.py` has the arguments, `commands.py` the commands."""
