@@ -411,6 +411,8 @@ def test_notebook_pictures_need_no_device():
   assert on_device._repr_html_() == LINE._repr_html_()
 
 
+# treescope asks NumPy and JAX for names that they have deprecated.
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
 def test_treescope():
   """Its tree of parameters, and the picture of the outermost schedule."""
   lr = fs.warmup_cosine_decay_schedule(0.0, 1e-3, 100, 900)
