@@ -20,6 +20,7 @@ BENCHMARKS = [
   'sweep',
   'population',
   'saving',
+  'logging_cost',
   'import_time',
 ]
 PACKAGES = ['jax', 'flax', 'optax', 'orbax-checkpoint', 'numpy']

@@ -27,6 +27,7 @@ from flax_sched import spans
 from flax_sched import spec as spec_lib
 from flax_sched import stable
 from flax_sched import warmups
+from flax_sched.formula import parameters
 from flax_sched.schedule import Schedule
 
 _FAMILIES = (shapes, slopes, warmups, stable, pieces, cycles, averages, compose)
@@ -149,7 +150,7 @@ def find(name: Any) -> Builder | None:
   if builder is None:
     return None
   if isinstance(builder, type) and issubclass(builder, spec_lib.KINDS):
-    fields = dataclasses.fields(builder)
+    fields = [builder.__dataclass_fields__[x] for x in parameters(builder)]
     return Builder(
       name,
       lambda **given: _of_class(builder, given),

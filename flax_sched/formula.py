@@ -18,6 +18,8 @@ from flax_sched import numerics
 from flax_sched import spans
 from flax_sched import twofloat
 
+_CLASS = '_class'
+
 
 class Formula(struct.PyTreeNode, abc.ABC):
   """The base of `Schedule`: a frozen dataclass that is a formula of the count.
@@ -26,15 +28,21 @@ class Formula(struct.PyTreeNode, abc.ABC):
   """
 
   def __init_subclass__(cls, **kwargs: Any) -> None:
-    # Content equality below serves arrays too, which the one that dataclasses
-    # generate does not.
-    for name in inspect.get_annotations(cls):
+    annotations = inspect.get_annotations(cls)
+    for name in annotations:
       # Else the method would be taken for the parameter's default.
       if callable(getattr(cls.__base__, name, None)):
         raise TypeError(
           f'{cls.__qualname__}: {name} is a method of schedules. Give the '
           'parameter another name.'
         )
+    # JAX 0.9 to 0.12 call structures equal that differ in nothing but the class
+    # of a node, and JAX 0.10 may then run the program of the one for the other.
+    # So the class is in the structure, as a static field.
+    cls.__annotations__ = {**annotations, _CLASS: type}
+    setattr(cls, _CLASS, struct.field(pytree_node=False, default=cls))
+    # Content equality below serves arrays too, which the one that dataclasses
+    # generate does not.
     super().__init_subclass__(  # type: ignore[no-untyped-call]
       kw_only=True, eq=False, repr=False, **kwargs
     )
@@ -85,8 +93,7 @@ class Formula(struct.PyTreeNode, abc.ABC):
 
   def __repr__(self) -> str:
     fields = ', '.join(
-      f'{name}={_show(getattr(self, name))}'
-      for name in type(self).__dataclass_fields__
+      f'{name}={_show(getattr(self, name))}' for name in parameters(type(self))
     )
     return f'{type(self).__name__}({fields})'
 
@@ -100,6 +107,11 @@ class Formula(struct.PyTreeNode, abc.ABC):
       return drawing.page(self)
     except Exception:
       return None
+
+
+def parameters(cls: type[Any]) -> tuple[str, ...]:
+  """The names of a class's parameters, which are its fields but for one."""
+  return tuple(name for name in cls.__dataclass_fields__ if name != _CLASS)
 
 
 def _on_host(schedule: Formula, count: Any) -> Any:
@@ -144,19 +156,11 @@ _compiled = jax.jit(on_device)
 
 def _content(schedule: Formula) -> Any:
   """What equality and hash compare: classes, structure and every number."""
-
-  def is_inside(x: Any) -> bool:
-    return isinstance(x, Formula) and x is not schedule
-
-  # Schedules inside are leaves here, since JAX 0.9 and later call structures
-  # equal that differ in nothing but the class of a node.
-  leaves, treedef = jax.tree_util.tree_flatten(schedule, is_leaf=is_inside)
-  return type(schedule), treedef, tuple(map(_leaf_content, leaves))
+  leaves, treedef = jax.tree_util.tree_flatten(schedule)
+  return treedef, tuple(map(_leaf_content, leaves))
 
 
 def _leaf_content(leaf: Any) -> Any:
-  if isinstance(leaf, Formula):
-    return _content(leaf)
   if isinstance(leaf, (jax.core.Tracer, jax.ShapeDtypeStruct)) or not (
     twofloat.is_host(leaf) or isinstance(leaf, jax.Array)
   ):

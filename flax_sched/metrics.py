@@ -7,19 +7,22 @@ files without it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 import importlib.util
+import logging
 import os
 from types import TracebackType
 from typing import Any, Protocol
 
 import jax
-from jax import numpy as jnp
 import numpy as np
 
-from flax_sched.access import hyperparams
+from flax_sched.snapshots import Copier
+from flax_sched.snapshots import Queue
 from flax_sched.tensorboard import restart_events
 from flax_sched.tensorboard import TensorBoardWriter
+
+_log = logging.getLogger(__name__)
 
 
 class MetricWriter(Protocol):
@@ -38,10 +41,15 @@ class MetricWriter(Protocol):
 class HyperparamLogger:
   """Writes what each update used: its hyperparameters, and other scalars.
 
-  `log` never waits for the step that it logs, so that the device always has
-  work: it takes a copy on the device, which the donation of the state to the
-  next step leaves alone, and writes it at the next call. `flush` and `close`
-  write what is left; so does the end of a `with` block, also after an error.
+  `log` never waits for the device, and costs it one small program: it puts a
+  copy of all values in one array, which the donation of the state to the next
+  step leaves alone. Values are read many steps at a time, and written in the
+  order of the calls: within a second or so where steps are slow, after 128
+  calls at the latest. `flush` and `close` write what is left; so does the end
+  of a `with` block, also after an error.
+
+  A writer that fails does not stop the training: the first failure is reported
+  by `logging`, and the next steps are written if they can be.
 
   >>> import flax_sched as fs
   >>> import jax.numpy as jnp, optax
@@ -57,10 +65,6 @@ class HyperparamLogger:
   ...     logger.log(step, state, loss=0.125)
   0 {'hyperparams/learning_rate': 0.5, 'loss': 0.125}
   1 {'hyperparams/learning_rate': 0.25, 'loss': 0.125}
-
-  Attributes:
-    latest: what was written last: {name: float}. It is free to show on a
-      progress bar.
   """
 
   def __init__(
@@ -68,6 +72,8 @@ class HyperparamLogger:
     writer: MetricWriter,
     every_steps: int = 1,
     prefix: str = 'hyperparams/',
+    *,
+    raise_errors: bool = False,
   ):
     """Wraps a writer, and closes it in the end.
 
@@ -76,6 +82,8 @@ class HyperparamLogger:
         `flush` and `close` are called where it has them.
       every_steps: logs the steps that this number divides.
       prefix: what the names of hyperparameters start with.
+      raise_errors: whether an error of the writer is raised, by the call that
+        meets it, instead of reported.
 
     Raises:
       TypeError: if `writer` has no `write_scalars`.
@@ -91,11 +99,22 @@ class HyperparamLogger:
         'HyperparamLogger: every_steps must be a positive integer, got '
         f'{every_steps!r}.'
       )
-    self.latest: dict[str, float] = {}
     self._writer = writer
     self._every_steps = every_steps
-    self._prefix = prefix
-    self._pending: tuple[int, dict[str, Any]] | None = None
+    self._raise_errors = raise_errors
+    self._reported = False
+    self._hparams: dict[str, Any] | None = None
+    self._copier = Copier('HyperparamLogger.log', prefix)
+    self._latest: dict[str, float] = {}
+    self._queue = Queue()
+
+  @property
+  def latest(self) -> dict[str, float]:
+    """The last values that are known without waiting, by name.
+
+    They may not be written yet. Free to show on a progress bar.
+    """
+    return dict(self._queue.newest() or self._latest)
 
   def log(self, step: int, state: Any, **scalars: Any) -> None:
     """Logs the hyperparameters that the last update used.
@@ -113,24 +132,41 @@ class HyperparamLogger:
     """
     if step % self._every_steps:
       return
-    values = {
-      self._prefix + name: value for name, value in hyperparams(state).items()
-    }
-    pending = int(step), _take({**values, **scalars})
-    self._write_pending()
-    self._pending = pending
+    self._queue.add(int(step), self._copier.copy(state, scalars))
+    self._write(self._queue.due())
+
+  def write_hparams(self, config: Mapping[str, Any]) -> None:
+    """Writes the settings of the run, where the writer can; call it once.
+
+    Args:
+      config: a mapping or a ConfigDict. Nested ones are named 'outer.inner';
+        what is neither a number nor a string is written as text.
+
+    Raises:
+      ValueError: if it was called before with other settings.
+    """
+    flat = dict(_flat(config))
+    if self._hparams not in (None, flat):
+      raise ValueError(
+        'HyperparamLogger.write_hparams: config must be that of the first '
+        'call, since a run has one. Put all settings in it, or log what '
+        'changes by log(step, state, name=value).'
+      )
+    if self._hparams is None:
+      self._hparams = flat
+      self._call('write_hparams', flat)
 
   def flush(self) -> None:
     """Writes what is left, and flushes the writer."""
-    self._write_pending()
-    _call(self._writer, 'flush')
+    self._write(self._queue.rest())
+    self._call('flush')
 
   def close(self) -> None:
     """Writes what is left, and closes the writer."""
     try:
-      self._write_pending()
+      self._write(self._queue.rest())
     finally:
-      _call(self._writer, 'close')
+      self._call('close')
 
   def __enter__(self) -> HyperparamLogger:
     return self
@@ -141,53 +177,58 @@ class HyperparamLogger:
     error: BaseException | None,
     traceback: TracebackType | None,
   ) -> None:
-    self.close()
-
-  def _write_pending(self) -> None:
-    if self._pending is None:
+    if error is None:
+      self.close()
       return
-    (step, values), self._pending = self._pending, None
-    # One transfer for all. Plain floats, since writers differ in what they make
-    # of arrays, and an asynchronous one would read them too late.
-    self.latest = {
-      name: float(np.asarray(value).reshape(()))
-      for name, value in jax.device_get(values).items()
-    }
-    self._writer.write_scalars(step, self.latest)
+    # The error that ended the block is the one to raise.
+    self._raise_errors = False
+    try:
+      self.close()
+    except Exception as failed:  # such as a step on the device
+      _log.error('HyperparamLogger.close: the last steps are lost: %s', failed)
+
+  def _write(self, steps: Iterable[tuple[int, dict[str, float]]]) -> None:
+    for step, values in steps:
+      self._latest = values
+      self._call('write_scalars', step, values)
+
+  def _call(self, method: str, *args: Any) -> None:
+    """A method of the writer, where it has it."""
+    if not hasattr(self._writer, method):
+      return
+    try:
+      getattr(self._writer, method)(*args)
+    except Exception as error:
+      at = f' at step {args[0]}' if method == 'write_scalars' else ''
+      what = f'{type(self._writer).__name__}.{method} failed{at}'
+      if self._raise_errors:
+        error.add_note(f'HyperparamLogger: {what}.')
+        raise
+      if not self._reported:
+        self._reported = True
+        _log.error(
+          'HyperparamLogger: %s: %s: %s. The training goes on, and what cannot '
+          'be written is missing from the log; this is the only report. Mend '
+          'the writer, or pass raise_errors=True to stop at such an error.',
+          what,
+          type(error).__name__,
+          error,
+          exc_info=error,
+        )
 
 
-def _take(values: Mapping[str, Any]) -> dict[str, Any]:
-  """The values, those on a device as copies that no donation can delete."""
-  taken: dict[str, Any] = {}
-  by_device: dict[Any, dict[str, Any]] = {}
-  for name, value in values.items():
-    if np.size(value) != 1:
-      raise ValueError(
-        f'HyperparamLogger.log: {name} must be a single number, got an array '
-        f'of shape {np.shape(value)}.'
-      )
-    taken[name] = value  # keeps the order
-    if isinstance(value, jax.Array):
-      # Each process reads its own copy: nothing here waits for another one.
-      local = value.addressable_data(0) if value.is_fully_replicated else value
-      by_device.setdefault(local.sharding, {})[name] = local
-  for group in by_device.values():
-    copies = _copy(group)
-    for name, copy in copies.items():
-      copy.copy_to_host_async()
-      taken[name] = copy
-  return taken
-
-
-@jax.jit
-def _copy(values: dict[str, jax.Array]) -> dict[str, jax.Array]:
-  # jnp.copy: no output may share the memory of an input.
-  return {name: jnp.copy(value) for name, value in values.items()}
-
-
-def _call(writer: Any, method: str) -> None:
-  if hasattr(writer, method):
-    getattr(writer, method)()
+def _flat(
+  config: Mapping[str, Any], way: str = ''
+) -> Iterator[tuple[str, Any]]:
+  """The settings by their full names."""
+  for name, value in config.items():
+    if hasattr(value, 'items'):
+      yield from _flat(value, f'{way}{name}.')
+    elif isinstance(value, np.number):
+      yield f'{way}{name}', value.item()
+    else:
+      plain = isinstance(value, (bool, int, float, str))
+      yield f'{way}{name}', value if plain else str(value)
 
 
 # ---------------------------------------------------------------------------

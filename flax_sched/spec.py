@@ -25,6 +25,7 @@ from flax_sched import schedule as schedule_lib
 from flax_sched import stateful
 from flax_sched import tables
 from flax_sched import twofloat
+from flax_sched.formula import parameters
 from flax_sched.schedule import Schedule
 
 _MODULES = (
@@ -71,7 +72,7 @@ def to_spec(schedule: Any) -> dict[str, Any]:
     kind = f'{cls.__module__}:{cls.__qualname__}'
   fields = {
     name: plain(f'{cls.__name__}.{name}', getattr(schedule, name))
-    for name in cls.__dataclass_fields__
+    for name in parameters(cls)
   }
   return {'kind': kind, **fields}
 
@@ -155,10 +156,10 @@ def from_spec(spec: dict[str, Any]) -> Any:
     )
   fields = dict(spec)
   cls = class_of(fields.pop('kind', None))
-  if set(fields) != set(cls.__dataclass_fields__):
+  if set(fields) != set(parameters(cls)):
     raise ValueError(
       f'from_spec: {cls.__name__} must have the fields '
-      f'{list(cls.__dataclass_fields__)}, got {list(fields)}.'
+      f'{list(parameters(cls))}, got {list(fields)}.'
     )
   return cls(**{name: leaf(x) for name, x in fields.items()})
 

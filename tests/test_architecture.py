@@ -59,6 +59,7 @@ ORDER = [
   'checks',
   'sketch',
   'tensorboard',
+  'snapshots',
   'metrics',
   'phases',
   'panels',
