@@ -9,9 +9,9 @@ import json
 import pathlib
 
 import numpy as np
-import peers_jax
 import pytest
 
+import peers_jax
 import peers_torch
 
 TABLES = json.loads(
