@@ -13,6 +13,7 @@ import numpy as np
 from flax_sched import arguments
 from flax_sched import numerics
 from flax_sched import parts
+from flax_sched import segments
 from flax_sched import spans
 from flax_sched import twofloat
 from flax_sched.numerics import number
@@ -199,14 +200,14 @@ class Follow(Schedule):
   def value(self, count: Any) -> Any:
     last = self.points.shape[0] - 1
     x = number(self.schedule.value(count))
-    x = numerics.maximum(x, number(spans.look_up(self.points, 0)))
-    x = numerics.minimum(x, number(spans.look_up(self.points, last)))
-    left = spans.clip_index(_interval(self.points, x), max(last - 1, 0))
-    right = spans.clip_index(left + 1, last)
-    low = number(spans.look_up(self.points, left))
-    high = number(spans.look_up(self.points, right))
-    a = number(spans.look_up(self.values, left))
-    b = number(spans.look_up(self.values, right))
+    x = numerics.maximum(x, number(segments.look_up(self.points, 0)))
+    x = numerics.minimum(x, number(segments.look_up(self.points, last)))
+    left = segments.clip_index(_interval(self.points, x), max(last - 1, 0))
+    right = segments.clip_index(left + 1, last)
+    low = number(segments.look_up(self.points, left))
+    high = number(segments.look_up(self.points, right))
+    a = number(segments.look_up(self.values, left))
+    b = number(segments.look_up(self.values, right))
     wide = numerics.where(numerics.less(low, high), high - low, 1.0)
     weight = (x - low) / wide
     return a * (1.0 - weight) + b * weight

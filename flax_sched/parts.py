@@ -11,7 +11,7 @@ from jax import numpy as jnp
 import numpy as np
 
 from flax_sched import numerics
-from flax_sched import spans
+from flax_sched import segments
 from flax_sched import twofloat
 from flax_sched.formula import Formula
 
@@ -49,25 +49,25 @@ def chosen(schedules: Sequence[Formula], boundaries: Any, count: Any) -> Any:
   Returns:
     The value, a number of `flax_sched.numerics`.
   """
-  index = spans.segment(boundaries, count)
-  starts = spans.prepend_zero(boundaries)
-  ends = spans.append_end(boundaries)
+  index = segments.segment(boundaries, count)
+  starts = segments.prepend_zero(boundaries)
+  ends = segments.append_end(boundaries)
   result: Any = None
   for members in kinds(schedules):
     if len(members) == 1:
       schedule, i = schedules[members[0]], members[0]
-      local = spans.within(count, starts[i], ends[i])
+      local = segments.within(count, starts[i], ends[i])
       value, mine = schedule.value(local), index == i
     else:
       ranks = np.searchsorted(members, np.arange(len(schedules)))
       ranks = np.minimum(ranks, len(members) - 1)
-      rank = spans.look_up(ranks.astype(np.int32), index)
-      part = spans.look_up(np.asarray(members, np.int32), rank)
-      local = spans.within(
-        count, spans.look_up(starts, part), spans.look_up(ends, part)
+      rank = segments.look_up(ranks.astype(np.int32), index)
+      part = segments.look_up(np.asarray(members, np.int32), rank)
+      local = segments.within(
+        count, segments.look_up(starts, part), segments.look_up(ends, part)
       )
       schedule = jax.tree_util.tree_map(
-        functools.partial(spans.look_up, index=rank),
+        functools.partial(segments.look_up, index=rank),
         stack([schedules[i] for i in members]),
       )
       value, mine = schedule.value(local), index == part

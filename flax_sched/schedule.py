@@ -15,6 +15,7 @@ import numpy as np
 from flax_sched import arguments
 from flax_sched import numerics
 from flax_sched import parts
+from flax_sched import segments
 from flax_sched import spans
 from flax_sched import twofloat
 from flax_sched.formula import Formula
@@ -560,7 +561,7 @@ class Join(Schedule):
   def value(self, count: Any) -> Any:
     if not (twofloat.is_host(self.boundaries) and twofloat.is_host(count)):
       return parts.chosen(self.schedules, self.boundaries, count)
-    index = spans.segment(self.boundaries, count)
+    index = segments.segment(self.boundaries, count)
     if np.ndim(index) == 0:
       return self._part(index, count)
     result = np.empty(count.shape, np.float64)

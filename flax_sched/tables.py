@@ -8,6 +8,7 @@ from flax import struct
 import numpy as np
 
 from flax_sched import numerics
+from flax_sched import segments
 from flax_sched import spans
 from flax_sched.numerics import number
 from flax_sched.schedule import Every
@@ -30,8 +31,8 @@ class PiecewiseConstant(Schedule):
   scales: Any
 
   def value(self, count: Any) -> Any:
-    index = spans.segment(self.boundaries, count)
-    return numerics.scale(self.init_value, spans.look_up(self.scales, index))
+    index = segments.segment(self.boundaries, count)
+    return numerics.scale(self.init_value, segments.look_up(self.scales, index))
 
 
 class PiecewiseInterpolate(Schedule):
@@ -54,13 +55,13 @@ class PiecewiseInterpolate(Schedule):
 
   def value(self, count: Any) -> Any:
     last = self.scales.shape[0] - 2
-    left = spans.clip_index(spans.segment(self.boundaries, count), last)
-    start = spans.look_up(spans.prepend_zero(self.boundaries), left)
-    end = spans.look_up(self.boundaries, left)
+    left = segments.clip_index(segments.segment(self.boundaries, count), last)
+    start = segments.look_up(segments.prepend_zero(self.boundaries), left)
+    end = segments.look_up(self.boundaries, left)
     span = spans.span(spans.after(count, start), end - start)
     init = number(self.init_value)
-    a = init * number(spans.look_up(self.scales, left))
-    b = init * number(spans.look_up(self.scales, left + 1))
+    a = init * number(segments.look_up(self.scales, left))
+    b = init * number(segments.look_up(self.scales, left + 1))
     if self.interpolate_type == 'linear':
       return spans.mix(a, b, span)
     weight, other = spans.cosine_weights(span)
@@ -77,8 +78,8 @@ class Table(Schedule):
   values: Any
 
   def value(self, count: Any) -> Any:
-    index = spans.clip_index(count, self.values.shape[0] - 1)
-    return number(spans.look_up(self.values, index))
+    index = segments.clip_index(count, self.values.shape[0] - 1)
+    return number(segments.look_up(self.values, index))
 
   def _stretched(self, factor: float) -> Schedule:
     if factor != int(factor):

@@ -17,6 +17,7 @@ ORDER = [
   'twofloat',
   'numerics',
   'spans',
+  'segments',
   'arguments',
   'drawing',
   'formula',
