@@ -19,8 +19,8 @@ from flax_sched.cycles import onecycle_momentum_schedule
 from flax_sched.cycles import sgdr_schedule
 from flax_sched.inject import inject_hyperparams
 from flax_sched.inject import inject_stateful_hyperparams
-from flax_sched.inject import InjectHyperparamsState
-from flax_sched.inject import InjectStatefulHyperparamsState
+from flax_sched.injected import InjectHyperparamsState
+from flax_sched.injected import InjectStatefulHyperparamsState
 from flax_sched.migrate import from_optax_state
 from flax_sched.pieces import multistep_schedule
 from flax_sched.pieces import piecewise_constant_schedule

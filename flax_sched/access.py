@@ -10,10 +10,10 @@ from jax import numpy as jnp
 import numpy as np
 
 from flax_sched import arguments
-from flax_sched import inject
+from flax_sched import injected
 from flax_sched import places
-from flax_sched.inject import InjectHyperparamsState
-from flax_sched.inject import InjectStatefulHyperparamsState
+from flax_sched.injected import InjectHyperparamsState
+from flax_sched.injected import InjectStatefulHyperparamsState
 from flax_sched.places import State
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Constant
@@ -108,7 +108,7 @@ def set_hyperparams(state: _T, **values: Any) -> _T:
       )
     s = s.replace(hyperparams=_put(s.hyperparams, name, value))
     if isinstance(s, InjectHyperparamsState):
-      return s.replace(spec=_edit_spec(s.spec, name, inject.CONSTANT))
+      return s.replace(spec=_edit_spec(s.spec, name, injected.CONSTANT))
     return with_override(s, name, value)
 
   return places.edit(caller, state, values, change)
@@ -172,7 +172,7 @@ def with_schedule(s: State, key: str, schedule: Schedule) -> State:
     if isinstance(schedule, Constant):
       constant = _put(s.hyperparams, key, schedule.constant)
       s = s.replace(hyperparams=constant)
-    entry = inject.describe(schedule, strict=True)
+    entry = injected.describe(schedule, strict=True)
     return s.replace(spec=_edit_spec(s.spec, key, entry))
   states = s.hyperparams_states
   s = with_states(s, states.put(key, schedule, batch=s.count.shape))

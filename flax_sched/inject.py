@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-import functools
 import json
 from typing import Any
 
-from flax import struct
 import jax
 from jax import numpy as jnp
-import numpy as np
 import optax
 
 from flax_sched import arguments
-from flax_sched import spec as spec_lib
+from flax_sched import injected
+from flax_sched import inner
 from flax_sched.formula import on_device
+from flax_sched.injected import InjectHyperparamsState
+from flax_sched.injected import InjectStatefulHyperparamsState
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Constant
 from flax_sched.schedule import Schedule
@@ -23,53 +23,6 @@ from flax_sched.stateful import is_stateful
 from flax_sched.stateful import ScheduleStates
 from flax_sched.stateful import WrappedSchedule
 from flax_sched.transformation import Factory
-
-# What a state's spec says of a hyperparameter whose value is the entry of that
-# name in `hyperparams`.
-CONSTANT = 'constant'
-
-
-class InjectHyperparamsState(struct.PyTreeNode):
-  """State of `inject_hyperparams`.
-
-  Attributes:
-    count: int32 of shape (), the completed updates.
-    inner_state: the state of the transformation.
-    hyperparams: float32 of shape () by name: what the last update used (after
-      `init`: the values at count 0). A constant's entry is the constant: the
-      next update uses it.
-    spec: the schedules, as JSON: `{name: spec}`. It is static: an update
-      follows it as constants of the compiled program.
-    transformation: what the factory is, for checkpoints; see `Factory`.
-  """
-
-  count: jax.Array
-  inner_state: optax.OptState
-  hyperparams: dict[str, jax.Array]
-  spec: str = struct.field(pytree_node=False, default='{}')
-  transformation: str = struct.field(pytree_node=False, default='')
-
-
-class InjectStatefulHyperparamsState(struct.PyTreeNode):
-  """State of `inject_stateful_hyperparams`.
-
-  Attributes:
-    count: int32 of shape (), the completed updates.
-    inner_state: the state of the transformation.
-    hyperparams_states: by name, the schedule, its parameters as arrays; of a
-      stateful schedule the state.
-    hyperparams: float32 of shape () by name: what the last update used.
-    overrides: float32 of shape (k,), for the k names in alphabetical order: the
-      value to use in place of the schedule's; NaN for none.
-    transformation: as in `InjectHyperparamsState`.
-  """
-
-  count: jax.Array
-  inner_state: optax.OptState
-  hyperparams_states: ScheduleStates
-  hyperparams: dict[str, jax.Array]
-  overrides: jax.Array
-  transformation: str = struct.field(pytree_node=False, default='')
 
 
 def inject_hyperparams(
@@ -126,7 +79,7 @@ def inject_hyperparams(
     name: _plain_schedule(caller, name, value)
     for name, value in factory.hyperparams.items()
   }
-  own_spec = json.dumps({n: describe(s) for n, s in schedules.items()})
+  own_spec = json.dumps({n: injected.describe(s) for n, s in schedules.items()})
 
   def init(params: optax.Params) -> InjectHyperparamsState:
     values = {
@@ -135,7 +88,7 @@ def inject_hyperparams(
     }
     return InjectHyperparamsState(
       count=jnp.zeros((), jnp.int32),
-      inner_state=_init_inner(caller, factory, values, params),
+      inner_state=inner.init(caller, factory, values, params),
       hyperparams=values,
       spec=own_spec,
       transformation=factory.description,
@@ -148,15 +101,15 @@ def inject_hyperparams(
     **extra_args: Any,
   ) -> tuple[optax.Updates, InjectHyperparamsState]:
     values = {}
-    for name, entry in _parse(state.spec).items():
-      if entry == CONSTANT:
+    for name, entry in injected.parse(state.spec).items():
+      if entry == injected.CONSTANT:
         value = state.hyperparams[name]
       elif entry is None:
         value = _of_closure(caller, schedules, name)(state.count)
       else:
         value = entry(state.count)
       values[name] = jnp.asarray(value, hyperparam_dtype)
-    updates, inner_state = _update_inner(
+    updates, inner_state = inner.update(
       caller, factory, values, updates, state.inner_state, params, extra_args
     )
     return updates, state.replace(
@@ -221,7 +174,7 @@ def inject_stateful_hyperparams(
     else:
       plain[name] = _plain_schedule(caller, name, value)
 
-  specs = {n: json.dumps(describe(s)) for n, s in stateful.items()}
+  specs = {n: json.dumps(injected.describe(s)) for n, s in stateful.items()}
 
   def init(params: optax.Params) -> InjectStatefulHyperparamsState:
     states = {name: schedule.init() for name, schedule in stateful.items()}
@@ -235,7 +188,7 @@ def inject_stateful_hyperparams(
     }
     return InjectStatefulHyperparamsState(
       count=jnp.zeros((), jnp.int32),
-      inner_state=_init_inner(caller, factory, values, params),
+      inner_state=inner.init(caller, factory, values, params),
       hyperparams_states=ScheduleStates.pack(plain | states, specs),
       hyperparams=values,
       # Not empty, since Orbax saves no empty arrays.
@@ -251,7 +204,7 @@ def inject_stateful_hyperparams(
   ) -> tuple[optax.Updates, InjectStatefulHyperparamsState]:
     states, values, after = state.hyperparams_states, {}, []
     reactive = {
-      name: parse_entry(spec) or _of_closure(caller, stateful, name)
+      name: injected.parse_entry(spec) or _of_closure(caller, stateful, name)
       for name, spec in zip(states.stateful, states.specs, strict=True)
     }
     # At once, before they are taken apart: none is a constant to XLA.
@@ -268,7 +221,7 @@ def inject_stateful_hyperparams(
       value = jnp.asarray(value, hyperparam_dtype)
       override = state.overrides[i]
       values[name] = jnp.where(jnp.isnan(override), value, override)
-    updates, inner_state = _update_inner(
+    updates, inner_state = inner.update(
       caller, factory, values, updates, state.inner_state, params, extra_args
     )
     return updates, state.replace(
@@ -292,70 +245,6 @@ def _plain_schedule(caller: str, name: str, value: Any) -> Schedule:
   return Constant(constant=arguments.value(caller, name, value))
 
 
-# ---------------------------------------------------------------------------
-# Schedules as the static part of a state.
-
-
-def describe(schedule: Any, *, strict: bool = False) -> Any:
-  """What a state says of a schedule, as plain data.
-
-  Raises:
-    TypeError: if `strict`, and the schedule holds a function or a tracer.
-  """
-  if isinstance(schedule, Constant):
-    return CONSTANT
-  try:
-    return spec_lib.to_spec(schedule)
-  except TypeError:
-    if strict:
-      raise
-    return spec_lib.fingerprint(schedule)
-
-
-def is_injected(x: Any) -> bool:
-  """Whether `x` is a state of one of the two wrappers."""
-  return isinstance(x, InjectHyperparamsState | InjectStatefulHyperparamsState)
-
-
-def schedules(
-  state: InjectHyperparamsState | InjectStatefulHyperparamsState,
-) -> dict[str, Schedule]:
-  """The plain schedules that a state follows, by name.
-
-  Those that only the transformation knows, and stateful ones, are left out.
-  """
-  if isinstance(state, InjectStatefulHyperparamsState):
-    states = state.hyperparams_states
-    return {name: states[name] for name, _ in states.layout}
-  return {
-    name: Constant(constant=state.hyperparams[name])
-    if entry == CONSTANT
-    else entry
-    for name, entry in _parse(state.spec).items()
-    if entry is not None
-  }
-
-
-@functools.lru_cache(maxsize=128)
-def _parse(spec: str) -> Mapping[str, Any]:
-  """By name, the schedule, CONSTANT, or None for a function."""
-  return {name: _built(entry) for name, entry in json.loads(spec).items()}
-
-
-@functools.lru_cache(maxsize=128)
-def parse_entry(spec: str) -> Any:
-  """The stateful schedule of a description, None for a function."""
-  return _built(json.loads(spec))
-
-
-def _built(entry: Any) -> Any:
-  if entry == CONSTANT:
-    return CONSTANT
-  if spec_lib.is_fingerprint(entry):
-    return None
-  return spec_lib.from_spec(entry)
-
-
 def _of_closure(caller: str, schedules: Mapping[str, Any], name: str) -> Any:
   """The function that a state follows, from the transformation."""
   if name not in schedules or isinstance(schedules[name], Constant):
@@ -365,92 +254,3 @@ def _of_closure(caller: str, schedules: Mapping[str, Any], name: str) -> Any:
       f'the state a schedule by set_schedules(state, {name}=...).'
     )
   return schedules[name]
-
-
-# ---------------------------------------------------------------------------
-# The transformation inside.
-
-
-def _init_inner(
-  caller: str, factory: Factory, values: Mapping[str, Any], params: Any
-) -> Any:
-  return _run(caller, factory, values, lambda tx: tx.init(params))
-
-
-def _update_inner(
-  caller: str,
-  factory: Factory,
-  values: Mapping[str, Any],
-  updates: Any,
-  state: Any,
-  params: Any,
-  extra_args: Mapping[str, Any],
-) -> tuple[Any, Any]:
-  return _run(
-    caller,
-    factory,
-    values,
-    lambda tx: tx.update(updates, state, params, **extra_args),
-  )
-
-
-def _run(
-  caller: str,
-  factory: Factory,
-  values: Mapping[str, Any],
-  method: Callable[[optax.GradientTransformationExtraArgs], Any],
-) -> Any:
-  """A method of the transformation with these values of its hyperparameters.
-
-  In the dtypes of the transformation without injection: a float32
-  hyperparameter would turn bfloat16 moments into float32 ones, which a Python
-  number in its place does not.
-  """
-  try:
-    result = method(factory(values))
-    plain = jax.eval_shape(
-      lambda values: method(factory(values)), _python_numbers(values)
-    )
-  except jax.errors.ConcretizationTypeError as error:
-    names = ', '.join(_branched_on(factory, values, method) or values)
-    raise TypeError(
-      f'{caller}: {names} of {factory.name} cannot be a hyperparameter: the '
-      'function branches on its value when it is called, and an injected value '
-      f'is an array. Pass it as a constant: static_args={names!r}.'
-    ) from error
-  return _with_dtypes_of(result, plain)
-
-
-def _branched_on(
-  factory: Factory, values: Mapping[str, Any], method: Callable[..., Any]
-) -> list[str]:
-  """The hyperparameters whose values must be known while tracing."""
-
-  def alone(name: str) -> Callable[[Any], Any]:
-    numbers = _python_numbers(values)
-    return lambda value: method(factory({**numbers, name: value}))
-
-  names = []
-  for name in values:
-    try:
-      jax.eval_shape(alone(name), 0.5)
-    except jax.errors.ConcretizationTypeError:
-      names.append(name)
-    except Exception:
-      pass  # The values of the others are no good: nothing is learnt.
-  return names
-
-
-def _python_numbers(values: Mapping[str, Any]) -> dict[str, float]:
-  # Only their type matters: jax.eval_shape computes nothing.
-  return dict.fromkeys(values, 0.5)
-
-
-def _with_dtypes_of(tree: Any, shapes: Any) -> Any:
-  def cast(x: Any, like: Any) -> Any:
-    typed = isinstance(x, (jax.Array, np.ndarray))
-    if typed and x.dtype == like.dtype and not getattr(x, 'weak_type', False):
-      return x
-    return jnp.asarray(x, like.dtype)
-
-  return jax.tree_util.tree_map(cast, tree, shapes)

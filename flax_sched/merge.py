@@ -16,8 +16,8 @@ from flax_sched import places
 from flax_sched import spec as spec_lib
 from flax_sched import storage
 from flax_sched import target as target_lib
-from flax_sched.inject import InjectHyperparamsState
-from flax_sched.inject import InjectStatefulHyperparamsState
+from flax_sched.injected import InjectHyperparamsState
+from flax_sched.injected import InjectStatefulHyperparamsState
 from flax_sched.places import State
 from flax_sched.record import Entry
 from flax_sched.stateful import WrappedScheduleState

@@ -11,8 +11,8 @@ import numpy as np
 import optax
 
 from flax_sched import access
-from flax_sched import inject
-from flax_sched.inject import is_injected
+from flax_sched import injected
+from flax_sched.injected import is_injected
 from flax_sched.schedule import Constant
 
 _CALLER = 'from_optax_state'
@@ -161,7 +161,7 @@ def _counts(state: Any) -> list[Any]:
 def _with_values(state: Any, old: dict[str, Any]) -> Any:
   """With constants as the old state has them, and the values last used."""
   last = jnp.maximum(state.count - 1, 0)
-  schedules = inject.schedules(state)
+  schedules = injected.schedules(state)
   values = dict(state.hyperparams)
   for name, value in state.hyperparams.items():
     schedule = schedules.get(name)

@@ -12,9 +12,9 @@ from jax import numpy as jnp
 from jax.experimental import multihost_utils
 import numpy as np
 
-from flax_sched.inject import InjectHyperparamsState
-from flax_sched.inject import InjectStatefulHyperparamsState
-from flax_sched.inject import is_injected
+from flax_sched.injected import InjectHyperparamsState
+from flax_sched.injected import InjectStatefulHyperparamsState
+from flax_sched.injected import is_injected
 
 State = InjectHyperparamsState | InjectStatefulHyperparamsState
 

@@ -39,10 +39,10 @@ from typing import Any
 
 import numpy as np
 
-from flax_sched import inject
+from flax_sched import injected
 from flax_sched import places
 from flax_sched import spec as spec_lib
-from flax_sched.inject import InjectStatefulHyperparamsState
+from flax_sched.injected import InjectStatefulHyperparamsState
 from flax_sched.places import State
 
 # Of the record and of what stands beside it in a checkpoint. A test keeps a
@@ -117,7 +117,7 @@ def _spec(s: State, key: str) -> Any:
     states = s.hyperparams_states
     if key in states.stateful:
       return json.loads(states.specs[states.stateful.index(key)])
-  schedule = inject.schedules(s).get(key)
+  schedule = injected.schedules(s).get(key)
   if schedule is None:  # a function, which only the transformation knows
     return json.loads(getattr(s, 'spec', '{}'))[key]
   try:

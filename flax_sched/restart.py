@@ -11,12 +11,12 @@ import numpy as np
 
 from flax_sched import access
 from flax_sched import arguments
-from flax_sched import inject
+from flax_sched import injected
 from flax_sched import places
 from flax_sched import spec as spec_lib
 from flax_sched.forms import shaped
-from flax_sched.inject import InjectHyperparamsState
-from flax_sched.inject import InjectStatefulHyperparamsState
+from flax_sched.injected import InjectHyperparamsState
+from flax_sched.injected import InjectStatefulHyperparamsState
 from flax_sched.places import State
 from flax_sched.schedule import Constant
 from flax_sched.schedule import Join
@@ -102,7 +102,7 @@ def _counting(s: State) -> set[str]:
   """The hyperparameters whose value depends on the state's count."""
   constant = {
     key
-    for key, schedule in inject.schedules(s).items()
+    for key, schedule in injected.schedules(s).items()
     if isinstance(schedule, Constant)
   }
   return s.hyperparams.keys() - constant - set(_stateful(s))
@@ -112,7 +112,7 @@ def _start_again(caller: str, s: Any, key: str, name: str, count: int) -> State:
   """With a stateful schedule as it is before its first loss."""
   states = s.hyperparams_states
   index = states.stateful.index(key)
-  schedule = inject.parse_entry(states.specs[index])
+  schedule = injected.parse_entry(states.specs[index])
   if schedule is None:
     raise ValueError(
       f'{caller}: {name} must follow a schedule that the state describes, got '
@@ -150,7 +150,7 @@ def _late(caller: str, s: State, key: str, name: str, count: int) -> int:
 
 def _with_delay(s: State, key: str, late: int) -> State:
   """With the schedule of a hyperparameter delayed by this, and no more."""
-  schedule = inject.schedules(s).get(key)
+  schedule = injected.schedules(s).get(key)
   own = _undelayed(schedule)
   if late == 0 and own is schedule:
     return s
@@ -273,7 +273,7 @@ def _followed(caller: str, s: State, key: str, name: str) -> Schedule:
 
 def _plain(caller: str, s: State, key: str, name: str, remedy: str) -> Schedule:
   """The plain schedule that a hyperparameter follows."""
-  schedule = inject.schedules(s).get(key)
+  schedule = injected.schedules(s).get(key)
   if schedule is not None:
     schedule = places.on_host(schedule)
     try:

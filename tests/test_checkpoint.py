@@ -24,7 +24,7 @@ import pytest
 
 import flax_sched as fs
 from flax_sched import checkpoint
-from flax_sched import inject
+from flax_sched import injected
 from flax_sched import record
 from flax_sched import spec
 from flax_sched.compose import Crossfade
@@ -459,7 +459,7 @@ def test_rebase(change, pair, manager):
   arrived = checkpoint.restore(manager, target)
   assert jax.tree.structure(arrived) == jax.tree.structure(target)
   assert next_values(arrived) == {'learning_rate': float(after(16))}
-  schedules = inject.schedules(restored.opt_state)
+  schedules = injected.schedules(restored.opt_state)
   assert isinstance(schedules['learning_rate'], Crossfade)
 
 
@@ -478,7 +478,7 @@ def test_one_rebase_after_another(manager):
     state = checkpoint.restore(
       manager, target, on_change='rebase', rebase_steps=2
     )
-    followed = inject.schedules(state.opt_state)['learning_rate']
+    followed = injected.schedules(state.opt_state)['learning_rate']
     assert isinstance(followed.old, type(COSINE))
     assert followed.new == lr
     state = train(state, 2)
@@ -1169,7 +1169,7 @@ def test_each_choice_gives_what_it_says(
     return fs.reset_count(state, count)
 
   def values(state):
-    followed = inject.schedules(state.opt_state)
+    followed = injected.schedules(state.opt_state)
     return {name: float(s(count)) for name, s in followed.items()}
 
   target = state_at(other, new)

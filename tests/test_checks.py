@@ -13,7 +13,7 @@ import pytest
 
 import flax_sched as fs
 from flax_sched.checks import check
-from flax_sched.checks import Finding
+from flax_sched.findings import Finding
 import zoo
 
 MAX_COUNT = 2**31 - 1
