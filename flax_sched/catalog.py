@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 import dataclasses
-import difflib
 import inspect
 from typing import Any, TypeVar
 
@@ -19,6 +18,8 @@ from flax_sched import arguments
 from flax_sched import averages
 from flax_sched import compose
 from flax_sched import cycles
+from flax_sched import following
+from flax_sched import onecycle
 from flax_sched import pieces
 from flax_sched import reactive
 from flax_sched import shapes
@@ -30,7 +31,18 @@ from flax_sched import warmups
 from flax_sched.formula import parameters
 from flax_sched.schedule import Schedule
 
-_FAMILIES = (shapes, slopes, warmups, stable, pieces, cycles, averages, compose)
+_FAMILIES = (
+  shapes,
+  slopes,
+  warmups,
+  stable,
+  pieces,
+  onecycle,
+  cycles,
+  averages,
+  compose,
+  following,
+)
 
 # They help the others, or return what has values under `jax.vmap` only.
 _NO_SCHEDULE = ('interpolation', 'stack_schedules')
@@ -167,12 +179,6 @@ def find(name: Any) -> Builder | None:
     },
     spans.step_names(builder),
   )
-
-
-def did_you_mean(name: Any, names: Any) -> str:
-  """A sentence with the nearest of several names, if one is near."""
-  near = difflib.get_close_matches(str(name), list(names), 1)
-  return f' Did you mean {near[0]!r}?' if near else ''
 
 
 def _call(

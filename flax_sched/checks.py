@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 import dataclasses
-import difflib
 from typing import Any
 
 import numpy as np
 
 from flax_sched import config
 from flax_sched import findings
-from flax_sched import reading
+from flax_sched import keys
 from flax_sched.arguments import is_real
-from flax_sched.durations import Run
 from flax_sched.findings import Finding
+from flax_sched.hints import did_you_mean
+from flax_sched.runs import Run
 from flax_sched.spans import MAX_COUNT
 from flax_sched.survey import survey
 
@@ -126,7 +126,7 @@ to step 1,100, to 0. Train for 1,100 steps, or let the schedule end at 1,000.
       'check: total_steps must be a positive integer, at most 2**31 - 1 where '
       f'counts end, got {total_steps!r}. Pass the number of updates.'
     )
-  if reading.is_mapping(schedule):
+  if keys.is_mapping(schedule):
     if peak_value is None and is_real(schedule.get('peak_value')):
       peak_value = schedule.get('peak_value')
     schedule = config.build_schedule(
@@ -139,10 +139,9 @@ to step 1,100, to 0. Train for 1,100 steps, or let the schedule end at 1,000.
     )
   ignored = {ignore} if isinstance(ignore, str) else set(ignore)
   for name in sorted(ignored - set(findings.WARNINGS)):
-    near = difflib.get_close_matches(name, findings.WARNINGS, 1)
-    hint = f' Did you mean {near[0]!r}?' if near else ''
     raise ValueError(
-      f'check: ignore must name warnings, got {name!r}.{hint} They are '
+      f'check: ignore must name warnings, got {name!r}.'
+      f'{did_you_mean(name, findings.WARNINGS)} They are '
       f'{", ".join(findings.WARNINGS)}.'
     )
   with np.errstate(all='ignore'):  # a function may overflow after the run

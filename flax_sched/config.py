@@ -29,18 +29,18 @@ from typing import Any
 import optax
 
 from flax_sched import catalog
-from flax_sched import durations
+from flax_sched import runs
 from flax_sched import spec as spec_lib
 from flax_sched.arguments import is_real
 from flax_sched.catalog import register
-from flax_sched.durations import Run
 from flax_sched.inject import inject_hyperparams
-from flax_sched.reading import check_keys
-from flax_sched.reading import dotted
-from flax_sched.reading import errors_at
-from flax_sched.reading import is_mapping
-from flax_sched.reading import pop_name
+from flax_sched.keys import check_keys
+from flax_sched.keys import dotted
+from flax_sched.keys import errors_at
+from flax_sched.keys import is_mapping
+from flax_sched.keys import pop_name
 from flax_sched.reading import Reader
+from flax_sched.runs import Run
 from flax_sched.schedule import as_schedule
 
 __all__ = [
@@ -104,7 +104,7 @@ def build_schedule(
   np.float32(0.5)
   """
   shared = dict(schedules.items()) if schedules is not None else {}
-  return Reader(durations.as_run(run), shared).schedule(config, path, 0)
+  return Reader(runs.as_run(run), shared).schedule(config, path, 0)
 
 
 def build_optimizer(
@@ -202,7 +202,7 @@ def _read_optimizer(
       f'got {shared!r}.'
     )
   reader = Reader(
-    durations.as_run(run),
+    runs.as_run(run),
     dict(shared.items()) if shared else {},
     dotted(path, 'schedules'),
   )

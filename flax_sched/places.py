@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-import difflib
+import json
 from typing import Any, NamedTuple
 
 import jax
@@ -12,9 +12,13 @@ from jax import numpy as jnp
 from jax.experimental import multihost_utils
 import numpy as np
 
+from flax_sched import injected as injected_lib
+from flax_sched import spec as spec_lib
+from flax_sched.hints import did_you_mean
 from flax_sched.injected import InjectHyperparamsState
 from flax_sched.injected import InjectStatefulHyperparamsState
 from flax_sched.injected import is_injected
+from flax_sched.schedule import Schedule
 
 State = InjectHyperparamsState | InjectStatefulHyperparamsState
 
@@ -120,11 +124,9 @@ def find(caller: str, x: Any) -> dict[str, Place]:
 def check_known(caller: str, name: str, known: Collection[str]) -> None:
   """Raises if there is no hyperparameter of this name."""
   if name not in known:
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f' Did you mean {near[0]!r}?' if near else ''
     raise ValueError(
-      f'{caller}: {name!r} is no hyperparameter of this state.{hint} It has '
-      f'{", ".join(known)}.'
+      f'{caller}: {name!r} is no hyperparameter of this state.'
+      f'{did_you_mean(name, known)} It has {", ".join(known)}.'
     )
 
 
@@ -222,3 +224,53 @@ def override(state: State, key: str) -> Any:
   index = sorted(state.hyperparams_states).index(key)
   value = on_host(state.overrides)[..., index]
   return None if np.all(np.isnan(value)) else value
+
+
+# ---------------------------------------------------------------------------
+# What an injected state says, on the host.
+
+
+def plain_schedule(
+  caller: str, s: State, key: str, name: str, remedy: str
+) -> Schedule:
+  """The plain schedule that a hyperparameter follows."""
+  schedule = injected_lib.schedules(s).get(key)
+  if schedule is not None:
+    schedule = on_host(schedule)
+    try:
+      spec_lib.to_spec(schedule)
+    except TypeError:
+      schedule = None
+  if schedule is None:
+    raise ValueError(
+      f'{caller}: {name} must follow a schedule that plain data can hold, got '
+      f'{described(s, key)}. {remedy}'
+    )
+  return schedule
+
+
+def described(s: State, key: str) -> str:
+  """What a hyperparameter follows, where it is no plain schedule."""
+  if isinstance(s, InjectHyperparamsState):
+    entry = json.loads(s.spec)[key]
+  elif key in s.hyperparams_states.stateful:
+    states = s.hyperparams_states
+    entry = json.loads(states.specs[states.stateful.index(key)])
+    return f'the stateful schedule {entry.get("function", entry["kind"])}'
+  else:
+    entry = spec_lib.fingerprint(s.hyperparams_states[key])
+  return f'the function {entry["function"]}'
+
+
+def single_count(
+  caller: str, s: State, key: str, name: str, remedy: str
+) -> int:
+  """The count of a state that is of one run."""
+  for array in (s.count, s.hyperparams[key]):
+    shape = np.shape(unwrap(array))
+    if shape:
+      raise ValueError(
+        f'{caller}: {name} must be of one run, got a population of {shape[0]}. '
+        f'{remedy}'
+      )
+  return int(on_host(s.count))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-import json
 from typing import Any, TypeVar
 
 import jax
@@ -13,9 +12,7 @@ from flax_sched import access
 from flax_sched import arguments
 from flax_sched import injected
 from flax_sched import places
-from flax_sched import spec as spec_lib
 from flax_sched.forms import shaped
-from flax_sched.injected import InjectHyperparamsState
 from flax_sched.injected import InjectStatefulHyperparamsState
 from flax_sched.places import State
 from flax_sched.schedule import Constant
@@ -116,8 +113,8 @@ def _start_again(caller: str, s: Any, key: str, name: str, count: int) -> State:
   if schedule is None:
     raise ValueError(
       f'{caller}: {name} must follow a schedule that the state describes, got '
-      f'{_described(s, key)}. Pass only=... with the other names, and take the '
-      'state of this one from a new tx.init(params).'
+      f'{places.described(s, key)}. Pass only=... with the other names, and '
+      'take the state of this one from a new tx.init(params).'
     )
 
   def is_wrapped(x: Any) -> bool:
@@ -138,8 +135,8 @@ def _start_again(caller: str, s: Any, key: str, name: str, count: int) -> State:
 def _late(caller: str, s: State, key: str, name: str, count: int) -> int:
   """By how much a schedule begun again is late."""
   remedy = 'Reset all hyperparameters of its transformation.'
-  _plain(caller, s, key, name, remedy)
-  now = _count(caller, s, key, name, remedy)
+  places.plain_schedule(caller, s, key, name, remedy)
+  now = places.single_count(caller, s, key, name, remedy)
   if count > now:
     raise ValueError(
       f'{caller}: count must be at most {now}, that of the transformation, to '
@@ -245,7 +242,7 @@ def branch_cooldown(
     remedy = (
       'Branch each member by itself: jax.tree.map(lambda x: x[i], state).'
     )
-    count = _count(caller, s, key, name, remedy)
+    count = places.single_count(caller, s, key, name, remedy)
     old = _followed(caller, s, key, name)
     now = np.float32(old(count))
     decay = shaped(caller, 'shape', shape, now, end, length)
@@ -264,53 +261,7 @@ def _followed(caller: str, s: State, key: str, name: str) -> Schedule:
     return Constant(constant=np.float32(override))
   keyword = f'{name}=...' if name.isidentifier() else f'**{{{name!r}: ...}}'
   remedy = f'Set its value first, by set_hyperparams(state, {keyword}).'
-  return _plain(caller, s, key, name, remedy)
-
-
-# ---------------------------------------------------------------------------
-# What a state says, on the host.
-
-
-def _plain(caller: str, s: State, key: str, name: str, remedy: str) -> Schedule:
-  """The plain schedule that a hyperparameter follows."""
-  schedule = injected.schedules(s).get(key)
-  if schedule is not None:
-    schedule = places.on_host(schedule)
-    try:
-      spec_lib.to_spec(schedule)
-    except TypeError:
-      schedule = None
-  if schedule is None:
-    raise ValueError(
-      f'{caller}: {name} must follow a schedule that plain data can hold, got '
-      f'{_described(s, key)}. {remedy}'
-    )
-  return schedule
-
-
-def _described(s: State, key: str) -> str:
-  """What a hyperparameter follows, where it is no plain schedule."""
-  if isinstance(s, InjectHyperparamsState):
-    entry = json.loads(s.spec)[key]
-  elif key in s.hyperparams_states.stateful:
-    states = s.hyperparams_states
-    entry = json.loads(states.specs[states.stateful.index(key)])
-    return f'the stateful schedule {entry.get("function", entry["kind"])}'
-  else:
-    entry = spec_lib.fingerprint(s.hyperparams_states[key])
-  return f'the function {entry["function"]}'
-
-
-def _count(caller: str, s: State, key: str, name: str, remedy: str) -> int:
-  """The count of a state that is of one run."""
-  for array in (s.count, s.hyperparams[key]):
-    shape = np.shape(places.unwrap(array))
-    if shape:
-      raise ValueError(
-        f'{caller}: {name} must be of one run, got a population of {shape[0]}. '
-        f'{remedy}'
-      )
-  return int(places.on_host(s.count))
+  return places.plain_schedule(caller, s, key, name, remedy)
 
 
 def _read(x: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-import difflib
 import logging
 from typing import Any
 
@@ -14,6 +13,7 @@ from flax_sched import places
 from flax_sched import record
 from flax_sched import spec as spec_lib
 from flax_sched.compose import Crossfade
+from flax_sched.hints import did_you_mean
 from flax_sched.merge import Merge
 from flax_sched.record import Difference
 from flax_sched.record import Entry
@@ -56,11 +56,9 @@ class Policy:
     choices = [*self._by_name.values(), self._default]
     for choice in choices:
       if choice not in _CHOICES:
-        near = difflib.get_close_matches(str(choice), _CHOICES, 1)
-        hint = f' Did you mean {near[0]!r}?' if near else ''
         raise ValueError(
           f'{_CALLER}: on_change must be one of {", ".join(_CHOICES)}, got '
-          f'{choice!r}.{hint}'
+          f'{choice!r}.{did_you_mean(choice, _CHOICES)}'
         )
     if ('rebase' in choices) != (rebase_steps is not None):
       raise ValueError(

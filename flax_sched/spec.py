@@ -20,6 +20,7 @@ import numpy as np
 from flax_sched import compose
 from flax_sched import curves
 from flax_sched import decays
+from flax_sched import following
 from flax_sched import reactive
 from flax_sched import schedule as schedule_lib
 from flax_sched import stateful
@@ -34,6 +35,7 @@ _MODULES = (
   decays,
   tables,
   compose,
+  following,
   stateful,
   reactive,
 )

@@ -8,7 +8,6 @@ arguments, and lets a learning rate multiply what has none of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-import difflib
 import inspect
 import re
 import sys
@@ -22,6 +21,7 @@ import numpy as np
 import optax
 
 from flax_sched import twofloat
+from flax_sched.hints import did_you_mean
 from flax_sched.schedule import Schedule
 from flax_sched.stateful import is_stateful
 
@@ -161,11 +161,9 @@ def _check_names(
   for argument in [*arguments, *static]:
     if argument in parameters or argument == 'learning_rate':
       continue
-    near = difflib.get_close_matches(argument, accepted, 1)
-    hint = f'Did you mean {near[0]!r}? ' if near else ''
     raise TypeError(
-      f'{caller}: {name} has no argument {argument!r}. {hint}It takes '
-      f'{", ".join(accepted)}.'
+      f'{caller}: {name} has no argument {argument!r}.'
+      f'{did_you_mean(argument, accepted)} It takes {", ".join(accepted)}.'
     )
   for p in parameters.values():
     required = p.default is p.empty and p.kind is not p.VAR_POSITIONAL

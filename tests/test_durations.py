@@ -11,10 +11,10 @@ from ml_collections import config_dict
 import numpy as np
 import pytest
 
-from flax_sched.durations import as_run
 from flax_sched.durations import phases
 from flax_sched.durations import resolve
-from flax_sched.durations import Run
+from flax_sched.runs import as_run
+from flax_sched.runs import Run
 
 # ImageNet: 300 epochs of 1,281,167 examples, 1024 at a time.
 IMAGENET = Run(

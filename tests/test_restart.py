@@ -15,7 +15,7 @@ import optax
 import pytest
 
 import flax_sched as fs
-from flax_sched import inject as inject_lib
+from flax_sched import injected
 from flax_sched import places
 from flax_sched import record
 from flax_sched import spec
@@ -183,7 +183,7 @@ def _changed(old, new):
 def _schedule(state, name='learning_rate'):
   """The plain schedule that a hyperparameter follows, on the host."""
   place = places.find('test', state)[name]
-  return places.on_host(inject_lib.schedules(place.state)[place.key])
+  return places.on_host(injected.schedules(place.state)[place.key])
 
 
 def _spec(state, name='learning_rate'):
@@ -219,8 +219,8 @@ def test_schedules_go_on_from_the_count(run, inject, count):
   found = places.injected('test', new)
   changed = _changed(before, _leaves(new))
   assert len(changed) == len(found)
-  for _, injected in found:
-    assert places.unwrap(injected.count) == count
+  for _, s in found:
+    assert places.unwrap(s.count) == count
   _assert_follows(step, new, schedules, dict.fromkeys(schedules, count))
 
 

@@ -44,8 +44,8 @@ from exact import SHAPES
 import flax_sched as fs
 from flax_sched import numerics
 from flax_sched.compose import Crossfade
-from flax_sched.compose import FollowFunction
 from flax_sched.curves import OneMinusPower
+from flax_sched.following import FollowFunction
 from flax_sched.schedule import Function
 
 # ---------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from flax_sched.cli import wording
 from flax_sched.cli.loading import Plan
 from flax_sched.cli.sources import ConfigError
 from flax_sched.cli.timeline import number
+from flax_sched.hints import did_you_mean
 from flax_sched.schedule import Constant
 from flax_sched.stateful import is_stateful
 
@@ -173,7 +174,7 @@ def _ignored(given: Iterable[str], plan: Plan) -> dict[str, list[str]]:
     if hyperparam and hyperparam not in ignored:
       raise ConfigError(
         f'--ignore {text}: there is no hyperparameter {hyperparam!r}.'
-        f'{catalog.did_you_mean(hyperparam, ignored)} There are '
+        f'{did_you_mean(hyperparam, ignored)} There are '
         f'{", ".join(ignored)}.'
       )
     for name in [hyperparam] if hyperparam else ignored:

@@ -12,12 +12,13 @@ import optax
 from flax_sched import catalog
 from flax_sched import config as config_lib
 from flax_sched import durations
+from flax_sched import runs
 from flax_sched.arguments import is_real
 from flax_sched.cli import sources
 from flax_sched.cli.sources import ConfigError
-from flax_sched.durations import Run
-from flax_sched.reading import dotted
-from flax_sched.reading import is_mapping
+from flax_sched.keys import dotted
+from flax_sched.keys import is_mapping
+from flax_sched.runs import Run
 
 _CONFIG = re.compile(
   r'(?P<file>.*?\.(?:py|json))(?::(?P<argument>.*?))?(?:#(?P<path>.*))?'
@@ -135,7 +136,7 @@ def load(text: str, options: Options) -> Plan:
       name: root.get(name) if is_mapping(root) else None for name in RUN_FIELDS
     }
     given |= {k: v for k, v in options.run.items() if v is not None}
-    run = durations.as_run(given)
+    run = runs.as_run(given)
     path = named['path'] or options.path or ''
     place = _wanted(_Place(sources.way(root, path), path), named['file'])
     return _build(text, place, run)

@@ -17,9 +17,9 @@ import traceback
 from typing import Any, NoReturn
 
 import flax_sched
-from flax_sched.catalog import did_you_mean
 from flax_sched.cli import commands
 from flax_sched.cli.loading import RUN_FIELDS
+from flax_sched.hints import did_you_mean
 
 _PROGRAM = 'flax-sched'
 

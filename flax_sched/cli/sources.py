@@ -14,9 +14,9 @@ import sys
 import traceback
 from typing import Any
 
-from flax_sched.catalog import did_you_mean
-from flax_sched.reading import dotted
-from flax_sched.reading import is_mapping
+from flax_sched.hints import did_you_mean
+from flax_sched.keys import dotted
+from flax_sched.keys import is_mapping
 
 # As the flags of ml_collections name it, so that a class in a checkpoint is
 # that of the config.

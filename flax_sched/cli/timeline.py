@@ -10,6 +10,7 @@ import numpy as np
 from flax_sched import compose
 from flax_sched import curves
 from flax_sched import drawing
+from flax_sched import following
 from flax_sched import phases as phases_lib
 from flax_sched import schedule as schedule_lib
 from flax_sched.schedule import as_schedule
@@ -129,7 +130,7 @@ def shape(schedule: Any, count: int) -> str:
       if schedule._sign or len(shapes) == 1:
         return f' {schedule._sign} '.join(shapes)
       return f'{type(schedule).__name__.lower()}({", ".join(shapes)})'
-    case compose.Follow() | compose.FollowFunction():
+    case following.Follow() | following.FollowFunction():
       return shape(schedule.schedule, count)
     case compose.Crossfade():
       done = count - int(schedule.begin)

@@ -1,0 +1,154 @@
+"""The keys of a config: names, unknown and missing keys, arguments in pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+import contextlib
+import re
+from typing import Any
+
+from flax_sched.hints import did_you_mean
+
+SCALES = 'boundaries_and_scales'
+
+
+def pop_name(
+  kind: str,
+  find: Any,
+  known: Iterable[str],
+  arguments: dict[str, Any],
+  path: str,
+) -> Any:
+  """Takes the name from the arguments, which must be a known one."""
+  where = dotted(path, 'name')
+  names = f'Known are {", ".join(sorted(known))}.'
+  if arguments.get('name') is None:
+    raise ValueError(
+      f'{where} is missing: it says which {kind} this is. There are '
+      f'{listing(arguments)}. {names}'
+    )
+  name = arguments.pop('name')
+  if find(name) is None:
+    near = did_you_mean(name, known)
+    raise ValueError(f'{where}: {name!r} is no known {kind}.{near} {names}')
+  return name
+
+
+def check_keys(
+  name: str,
+  parameters: Mapping[str, bool],
+  arguments: Mapping[str, Any],
+  path: str,
+) -> None:
+  """Raises a ValueError for a key that is unknown, or missing."""
+  takes = f'{name} takes {listing(_accepted(parameters))}.'
+  for key in arguments:
+    if key not in parameters:
+      near = did_you_mean(key, _accepted(parameters))
+      raise ValueError(f'{dotted(path, str(key))}: unknown key.{near} {takes}')
+  for key, required in parameters.items():
+    if required and arguments.get(key) is None:
+      if key == SCALES:
+        takes = f'Give it as a mapping, or give boundaries and scales. {takes}'
+      given = ' (None, or a placeholder that is not set)' * (key in arguments)
+      raise ValueError(f'{dotted(path, key)} is missing{given}. {takes}')
+
+
+def _accepted(parameters: Iterable[str]) -> list[str]:
+  return [
+    name
+    for parameter in parameters
+    for name in (
+      (parameter, 'boundaries', 'scales')
+      if parameter == SCALES
+      else (parameter,)
+    )
+  ]
+
+
+def listing(names: Iterable[Any], none: str = 'no keys') -> str:
+  """Names for an error."""
+  return ', '.join(map(str, names)) or none
+
+
+# ---------------------------------------------------------------------------
+# Arguments that have more than one form.
+
+
+def pair_scales(arguments: dict[str, Any], path: str) -> None:
+  """Makes `boundaries_and_scales` of `boundaries` and `scales`."""
+  given = [key for key in ('boundaries', 'scales') if key in arguments]
+  if not given:
+    if is_mapping(arguments.get(SCALES)):
+      arguments[SCALES] = dict(arguments[SCALES].items())
+    return
+  if SCALES in arguments:
+    raise ValueError(
+      f'{dotted(path, given[0])}: boundaries and scales must not be given '
+      f'beside {SCALES}. Remove one or the other.'
+    )
+  if len(given) == 1:
+    other = 'scales' if given == ['boundaries'] else 'boundaries'
+    raise ValueError(f'{dotted(path, other)} is missing beside {given[0]}.')
+  boundaries, scales = arguments.pop('boundaries'), arguments.pop('scales')
+  for key, value in (('boundaries', boundaries), ('scales', scales)):
+    if isinstance(value, str) or not isinstance(value, Iterable):
+      raise ValueError(
+        f'{dotted(path, key)} must be a sequence of numbers, got {value!r}.'
+      )
+  boundaries, scales = tuple(boundaries), tuple(scales)
+  if len(boundaries) != len(scales):
+    raise ValueError(
+      f'{dotted(path, "scales")} must be as many as boundaries, got '
+      f'{len(scales)} scales for {len(boundaries)} boundaries.'
+    )
+  if len(set(boundaries)) < len(boundaries):
+    raise ValueError(
+      f'{dotted(path, "boundaries")} must differ, got {boundaries!r}.'
+    )
+  arguments[SCALES] = dict(zip(boundaries, scales, strict=True))
+
+
+def in_order(parts: Any, path: str) -> list[tuple[Any, Any]]:
+  """The parts of a join with their names, in order."""
+  if not is_mapping(parts):
+    if isinstance(parts, str) or not isinstance(parts, Iterable):
+      raise ValueError(
+        f'{path} must be a sequence or a mapping of schedules, got {parts!r}.'
+      )
+    return list(enumerate(parts))
+  places = {}
+  for key in parts:
+    number = re.search(r'\d+', str(key))
+    place = int(number.group()) if number else None
+    if place is None or place in places:
+      raise ValueError(
+        f'{dotted(path, str(key))}: the keys must hold the place of each '
+        f"schedule as a number, such as 's0', 's1' or '0_warmup', '1_decay', "
+        f'got {listing(parts)}. (A ConfigDict sorts its keys.)'
+      )
+    places[place] = key
+  return [(places[place], parts[places[place]]) for place in sorted(places)]
+
+
+def is_mapping(x: Any) -> bool:
+  """Whether this is a config, not a number or a schedule."""
+  # A ConfigDict is neither a dict nor a Mapping.
+  return isinstance(x, Mapping) or (
+    hasattr(x, 'items') and hasattr(x, 'keys') and not isinstance(x, type)
+  )
+
+
+def dotted(*parts: str) -> str:
+  """A path in a config, such as 'optimizer.learning_rate'."""
+  return '.'.join(part for part in parts if part)
+
+
+@contextlib.contextmanager
+def errors_at(path: str) -> Iterator[None]:
+  """Makes the errors of a block say where in the config they come from."""
+  try:
+    yield
+  except (TypeError, ValueError) as error:
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    raise kind(f'{path}: {error}' if path else str(error)) from error
