@@ -29,6 +29,7 @@ from flax_sched import spec as spec_lib
 from flax_sched import stable
 from flax_sched import warmups
 from flax_sched.formula import parameters
+from flax_sched.formula import step_names
 from flax_sched.schedule import Schedule
 
 _FAMILIES = (
@@ -167,7 +168,7 @@ def find(name: Any) -> Builder | None:
       name,
       lambda **given: _of_class(builder, given),
       {field.name: field.default is dataclasses.MISSING for field in fields},
-      spans.step_names(builder),
+      step_names(builder),
     )
   signature = inspect.signature(builder)
   return Builder(
@@ -177,7 +178,7 @@ def find(name: Any) -> Builder | None:
       parameter.name: parameter.default is inspect.Parameter.empty
       for parameter in signature.parameters.values()
     },
-    spans.step_names(builder),
+    step_names(builder),
   )
 
 
@@ -194,7 +195,7 @@ def _call(
 
 def _of_class(cls: type[Any], given: dict[str, Any]) -> Any:
   """An instance of a class of schedules, its numbers checked."""
-  steps = spans.step_names(cls)
+  steps = step_names(cls)
   # Of a user's class, a parameter may be anything.
   own = issubclass(cls, Schedule) and cls.__module__.startswith('flax_sched.')
   numbers = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 import inspect
+import typing
 from typing import Any
 
 from flax import struct
@@ -112,6 +113,30 @@ class Formula(struct.PyTreeNode, abc.ABC):
 def parameters(cls: type[Any]) -> tuple[str, ...]:
   """The names of a class's parameters, which are its fields but for one."""
   return tuple(name for name in cls.__dataclass_fields__ if name != _CLASS)
+
+
+def step_names(declared: Any) -> frozenset[str]:
+  """The parameters of a function or class that are numbers of steps.
+
+  Args:
+    declared: a function, or a schedule's class, with type hints. Those of
+      sequences of steps, and of mappings from steps, count too.
+
+  Returns:
+    Their names; none where the hints can't be evaluated.
+  """
+  try:
+    hints = typing.get_type_hints(declared, include_extras=True)
+  except (NameError, TypeError):
+    return frozenset()
+  return frozenset(name for name, hint in hints.items() if _has_steps(hint))
+
+
+def _has_steps(hint: Any) -> bool:
+  inside = typing.get_args(hint)
+  return spans.STEPS in getattr(hint, '__metadata__', ()) or any(
+    map(_has_steps, inside)
+  )
 
 
 def _on_host(schedule: Formula, count: Any) -> Any:

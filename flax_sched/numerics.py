@@ -294,10 +294,3 @@ def sin_squared(z: Number) -> Number:
     return np.sin(z * (np.pi / 2)) ** 2
   y = z * z
   return y * _polynomial(y, _SIN2, exact=6)
-
-
-def scale(parameter: Any, factor: Any) -> Any:
-  """The product of two parameters, rounded to float32."""
-  if is_host(parameter) and is_host(factor):
-    return number(parameter) * number(factor)
-  return twofloat.f32(parameter) * twofloat.f32(factor)

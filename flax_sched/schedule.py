@@ -20,6 +20,7 @@ from flax_sched import spans
 from flax_sched import twofloat
 from flax_sched.formula import Formula
 from flax_sched.formula import parameters
+from flax_sched.formula import step_names
 from flax_sched.numerics import number
 from flax_sched.spans import Steps
 
@@ -173,7 +174,7 @@ class Schedule(Formula):
     return self if factor == 1 else self._stretched(float(factor))
 
   def _stretched(self, factor: float) -> Schedule:
-    lengths = spans.step_names(type(self))
+    lengths = step_names(type(self))
     changes: dict[str, Any] = {}
     for name in parameters(type(self)):
       field = getattr(self, name)

@@ -7,7 +7,6 @@ cannot hold odd numbers above 2**24.
 from __future__ import annotations
 
 import functools
-import typing
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -24,33 +23,9 @@ from flax_sched.twofloat import TwoFloat
 
 MAX_COUNT = 2**31 - 1
 
-_STEPS = 'steps'
+STEPS = 'steps'
 # The type of a number of steps: of a schedule's parameter and of an argument.
-Steps = Annotated[Any, _STEPS]
-
-
-def step_names(declared: Any) -> frozenset[str]:
-  """The parameters of a function or class that are numbers of steps.
-
-  Args:
-    declared: a function, or a schedule's class, with type hints. Those of
-      sequences of steps, and of mappings from steps, count too.
-
-  Returns:
-    Their names; none where the hints can't be evaluated.
-  """
-  try:
-    hints = typing.get_type_hints(declared, include_extras=True)
-  except (NameError, TypeError):
-    return frozenset()
-  return frozenset(name for name, hint in hints.items() if _has_steps(hint))
-
-
-def _has_steps(hint: Any) -> bool:
-  inside = typing.get_args(hint)
-  return _STEPS in getattr(hint, '__metadata__', ()) or any(
-    map(_has_steps, inside)
-  )
+Steps = Annotated[Any, STEPS]
 
 
 def as_count(count: Any, caller: str) -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 from flax import struct
 import numpy as np
 
-from flax_sched import numerics
 from flax_sched import segments
 from flax_sched import spans
+from flax_sched import twofloat
 from flax_sched.numerics import number
 from flax_sched.schedule import Every
 from flax_sched.schedule import Schedule
@@ -32,7 +32,7 @@ class PiecewiseConstant(Schedule):
 
   def value(self, count: Any) -> Any:
     index = segments.segment(self.boundaries, count)
-    return numerics.scale(self.init_value, segments.look_up(self.scales, index))
+    return _scaled(self.init_value, segments.look_up(self.scales, index))
 
 
 class PiecewiseInterpolate(Schedule):
@@ -87,3 +87,10 @@ class Table(Schedule):
         f'stretch: factor must be whole for a table of values, got {factor!r}.'
       )
     return Every(schedule=self, steps=np.int32(factor))
+
+
+def _scaled(parameter: Any, factor: Any) -> Any:
+  """The product of two parameters, rounded to float32."""
+  if twofloat.is_host(parameter) and twofloat.is_host(factor):
+    return number(parameter) * number(factor)
+  return twofloat.f32(parameter) * twofloat.f32(factor)

@@ -9,7 +9,7 @@ import pytest
 
 import flax_sched as fs
 from flax_sched import catalog
-from flax_sched import spans
+from flax_sched import formula
 
 # The specification's signatures: names, order, defaults.
 _NO = inspect.Parameter.empty
@@ -546,7 +546,7 @@ BAD_VALUES = [_NAN, _INF, -_INF, 1e39, -1e39, np.float64('nan'), 10**400]
 def test_every_argument_is_checked(name, argument):
   """Whatever is not a number, not finite, or not a whole number of steps."""
   is_steps = argument == 'num_cycles' or (
-    argument in spans.step_names(getattr(fs, name))
+    argument in formula.step_names(getattr(fs, name))
     # These need not be whole.
     and argument != 'timescale'
     and (name, argument) != ('power_schedule', 'offset')
@@ -577,7 +577,7 @@ def test_numbers_of_steps_are_declared():
       if parameter.endswith(('_steps', '_begin', '_period', '_size', 'ies'))
       or parameter in ('timescale', 'offset', 'boundaries_and_scales')
     } - {'accumulation_size'}
-    assert spans.step_names(function) == lengths, name
+    assert formula.step_names(function) == lengths, name
 
 
 SHAPED = {
