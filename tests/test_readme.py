@@ -22,10 +22,65 @@ def test_python_blocks(capsys):
   first, second, third = capsys.readouterr().out.splitlines()
   assert first == '0.0005'
   assert re.fullmatch(
-    r"\{'learning_rate': Array\(1\.e-06, .*'weight_decay': Array\(0\.1, .*\}",
+    r"\{'learning_rate': Array\(1\.e-06, .*"
+    r"'weight_decay': Array\(0\.0001, .*\}",
     second,
   )
   assert f'`{third}`' in ' '.join(TEXT.split())
+
+
+def rows(text):
+  """The cells of all tables of a page, by the page's heading and first cell."""
+  found, heading = {}, ''
+  for line in text.splitlines():
+    if line.startswith('## '):
+      heading = line.removeprefix('## ')
+    elif line.startswith('| '):
+      first, *others = (cell.strip() for cell in line.strip('|').split('|'))
+      found.setdefault((heading, first), []).append(others)
+  return found
+
+
+def test_what_is_measured():
+  """Each number of the table is one of the benchmarks' results."""
+  results = rows((ROOT / 'benchmarks' / 'results.md').read_text())
+
+  def of(question, first, *others):
+    ((heading, _),) = {k for k in results if question in k[0] and k[1] == first}
+    return next(
+      row for row in results[heading, first] if row[: len(others)] == [*others]
+    )
+
+  error, size = 'How far', 'How does a program grow'
+  step = 'What do scheduled hyperparameters add to a training step'
+  (optax_step,) = of(step, 'optax.inject_hyperparams')
+  sweep = 'another value of a schedule'
+  expected = [
+    of(error, 'cosine', '100,000')[1:],
+    of(error, 'warm-up cosine', '1,000')[1:],
+    of(size, 'piecewise constant, boundaries', '1,000')[1:3],
+    [of(sweep, 'Optax')[0], of(sweep, 'flax_sched')[0]],
+    [of('for a log line', 'warm-up cosine')[0], '1'],
+    [optax_step, *of(step, 'flax_sched.inject_hyperparams')],
+    [optax_step, *of(step, 'flax_sched.inject_stateful_hyperparams')],
+  ]
+  _, *said = (
+    cells
+    for (heading, _), many in rows(TEXT).items()
+    for cells in many
+    if heading == 'Measured'
+  )
+  assert said == expected
+  assert float(expected[0][0]) == 14e6  # "off by 14 million"
+  logging = [
+    float(cells[1])
+    for (heading, first), many in results.items()
+    if 'to log the hyperparameters' in heading and first.startswith('inject')
+    for cells in many
+    if float(cells[0]) >= 1  # the step, in ms
+  ]
+  assert len(logging) == 2
+  assert max(logging) <= 1.05  # "a twentieth or less"
 
 
 def test_commands_and_links_exist():
