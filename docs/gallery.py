@@ -595,7 +595,7 @@ def pages() -> dict[str, str]:
       doc = _doc(name, example)
       first = next(iter(schedule.values())) if named(schedule) else schedule
       line = sketch.sparkline(first, example.total_steps, 16)
-      summary = _plain(doc[0].replace('\n', ' '))
+      summary = plain(doc[0].replace('\n', ' '))
       rows.append(f'| [{name}](#{_anchor(name)}) | `{line}` | {summary} |')
       chapters.append(_section(name, example, doc))
   contents = '\n'.join(['| schedule | | |', '|---|---|---|', *rows])
@@ -633,12 +633,12 @@ def _section(name: str, example: Example, doc: list[str]) -> str:
   source = [part for part in about if part.startswith('Source: ')]
   parts = [
     f'### {name}',
-    _plain(summary),
+    plain(summary),
     f'![{name}](pictures/{name}.svg)',
-    *(_paragraph(part) for part in about if part not in source),
+    *(paragraph(part) for part in about if part not in source),
     f'```python\n{example.call.strip()}\n```',
     _filled(f'When: {_linked(example.when)}'),
-    *(_filled(_linked(_plain(part.replace('\n', ' ')))) for part in source),
+    *(_filled(_linked(plain(part.replace('\n', ' ')))) for part in source),
   ]
   section = '\n\n'.join(parts) + '\n'
   return section.replace('\n```\n\n```text\n', '\n\n')  # one formula
@@ -665,18 +665,18 @@ def _doc(name: str, example: Example) -> list[str]:
   return before + [part for part in paragraphs if part.startswith('Source: ')]
 
 
-def _paragraph(text: str) -> str:
+def paragraph(text: str) -> str:
   """A formula as it is written, other text as Markdown."""
   if re.search(r'\*\*| [/+*-] ', _without_code(text)) and text[:2] != '- ':
     return f'```text\n{text}\n```'
-  return _plain(text)
+  return plain(text)
 
 
 def _without_code(text: str) -> str:
   return re.sub('`[^`]*`', '', text)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
   """Text whose stars are stars, outside of code."""
   parts = re.split('(`[^`]*`)', text)
   return ''.join(
@@ -686,11 +686,15 @@ def _plain(text: str) -> str:
 
 def _linked(text: str) -> str:
   """Text whose preprints and schedules are links."""
-  text = re.sub(
+  names = '|'.join(name for f in FAMILIES.values() for name in f.examples)
+  text = preprints_linked(text)
+  return re.sub(rf'`({names})`', lambda m: f'[`{m[1]}`](#{m[1]})', text)
+
+
+def preprints_linked(text: str) -> str:
+  return re.sub(
     r'arXiv:(\d+\.\d+)', r'[arXiv:\1](https://arxiv.org/abs/\1)', text
   )
-  names = '|'.join(name for f in FAMILIES.values() for name in f.examples)
-  return re.sub(rf'`({names})`', lambda m: f'[`{m[1]}`](#{m[1]})', text)
 
 
 def _filled(text: str) -> str:

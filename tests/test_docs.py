@@ -1,16 +1,19 @@
 """The pages of the documentation: their code runs, and what they link is there.
 
 A block that is marked as Python runs as it stands, after those before it on its
-page. A program that is not to run here is a block of another kind.
+page, and prints what the block of text right after it says. A program that is
+not to run here is a block of another kind. `docs/pages.py` has the rules.
 """
 
 import pathlib
 import re
+import runpy
 
 import pytest
 
 DOCS = pathlib.Path(__file__).parent.parent / 'docs'
-PAGES = [path.name for path in sorted(DOCS.glob('*.md'))]
+RUNNER = runpy.run_path(str(DOCS / 'pages.py'))
+PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob('*.md'))
 each_page = pytest.mark.parametrize('page', PAGES)
 
 
@@ -31,14 +34,39 @@ def test_there_are_pages():
 @each_page
 def test_python_blocks(page, tmp_path, monkeypatch):
   """One after the other, in an empty directory; a warning is an error."""
-  text = (DOCS / page).read_text()
   monkeypatch.chdir(tmp_path)
-  namespace = {'__name__': '__main__'}
-  for block in re.finditer(r'^```python\n(.*?)^```', text, re.DOTALL | re.M):
-    # With the lines of the page, so that an error says where it is.
-    lines_before = text.count('\n', 0, block.start(1))
-    source = '\n' * lines_before + block[1]
-    exec(compile(source, page, 'exec'), namespace)
+  for name, text in RUNNER['run'](page, RUNNER['read'](page)).items():
+    assert RUNNER['read'](name) == text, (
+      f'docs/{name} is stale: run `python docs/pages.py {page}`.'
+    )
+
+
+def test_what_a_page_shows_is_compared():
+  """Else the test above would pass for nothing."""
+  page = """
+```python
+print(1 + 1)
+```
+
+```text
+3
+```
+
+<!-- drawn: 0.5, 10 -->
+
+![A constant](drawings/constant.svg)
+"""
+  files = RUNNER['run']('page.md', page)
+  assert files['page.md'] == page.replace('3', '2')
+  assert files['drawings/constant.svg'].startswith('<svg')
+
+
+def test_every_drawing_is_on_a_page():
+  """None is left from a picture that was taken away."""
+  text = ''.join(map(RUNNER['read'], PAGES))
+  drawings = [path.name for path in (DOCS / 'drawings').iterdir()]
+  assert drawings
+  assert [name for name in drawings if f'drawings/{name})' not in text] == []
 
 
 @each_page
@@ -47,7 +75,7 @@ def test_links_exist(page):
   text = (DOCS / page).read_text()
   for link in re.findall(r'\]\((?!\w+:)([^)\s]+)\)', text):
     path, _, heading = link.partition('#')
-    target = DOCS / path if path else DOCS / page
+    target = (DOCS / page).parent / path if path else DOCS / page
     assert target.exists(), link
     if heading:
       assert heading in headings(target.read_text()), link
