@@ -8,19 +8,24 @@ comma := ,
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train population test bench lint format clean
-.PHONY: test-slow test-tensorflow
+.PHONY: help train population lm plateau migration test bench docs lint format clean
+.PHONY: test-slow test-tensorflow test-browser run-browser
 .PHONY: test-oldest run-oldest test-newest run-newest
 
 help:
 	@echo 'make train            train on handwritten digits (more flags: ARGS="...")'
 	@echo 'make population       train 32 members at once, each with its own learning rate'
+	@echo 'make lm               train a language model, and branches of other lengths'
+	@echo 'make plateau          train with a rate that reacts to the validation loss'
+	@echo 'make migration        hand a run of Optax over half-way (a new directory each time)'
 	@echo 'make test             lint, check types, run the tests'
 	@echo 'make bench            measure against Optax: benchmarks/results.md'
+	@echo 'make docs             build the documentation site: build/site/index.html'
 	@echo 'make lint             only lint and check types'
 	@echo 'make format           format the code, and mend what ruff can mend'
 	@echo 'make test-slow        the tests that take a minute or more'
 	@echo 'make test-tensorflow  the tests that need TensorFlow'
+	@echo 'make test-browser     the tests that need Chromium'
 	@echo 'make test-oldest      the tests with the oldest supported versions (Python 3.11)'
 	@echo 'make test-newest      the tests with the newest versions (Python 3.13 or 3.12)'
 	@echo 'make clean            remove what make has made, except the runs'
@@ -35,11 +40,29 @@ population: .venv/.examples
 	.venv/bin/python -m examples.population.main \
 	  --config=configs/population.py --workdir=runs/population $(ARGS)
 
+LM = .venv/bin/python -m examples.lm.main --config=configs/lm.py --workdir=runs/lm
+
+lm: .venv/.examples
+	$(LM) $(ARGS)
+	$(LM) --branch_from_step=200 --branch_steps=50 $(ARGS)
+	$(LM) --branch_from_step=400 --branch_steps=100 $(ARGS)
+
+plateau: .venv/.examples
+	.venv/bin/python -m examples.plateau.main \
+	  --config=configs/plateau.py --workdir=runs/plateau $(ARGS)
+
+migration: .venv/.examples
+	.venv/bin/python -m examples.optax_migration.main \
+	  --workdir=runs/optax_migration $(ARGS)
+
 test: lint
 	.venv/bin/python -m pytest -n 2 $(ARGS)
 
 bench: .venv/.test
 	.venv/bin/python -m benchmarks.main
+
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build
 
 lint: .venv/.test
 	.venv/bin/python -m ruff check .
@@ -55,6 +78,18 @@ test-slow: .venv/.test
 
 test-tensorflow: .venv-tensorflow/.test
 	.venv-tensorflow/bin/python -m pytest -m tensorflow $(ARGS)
+
+test-browser:
+	@$(check_python)
+	@if $(PYTHON) tests/browsers.py >/dev/null; then \
+	  $(MAKE) --no-print-directory run-browser; \
+	else \
+	  echo 'test-browser: skipped, since no Chromium was found.'; \
+	  echo 'On Debian or Ubuntu: apt install chromium. Elsewhere: CHROMIUM=/path/to/it'; \
+	fi
+
+run-browser: .venv/.browser
+	.venv/bin/python -m pytest -m browser $(ARGS)
 
 test-oldest:
 	@$(find_python); python=$$(find_python 3.11); \
@@ -93,10 +128,18 @@ clean:
 	$(call install,.venv,default,examples)
 	@touch $@
 
-# This extra holds the examples' too, so `make train` has nothing left to do.
+.venv/.docs: pyproject.toml constraints/default.txt
+	$(call install,.venv,default,docs)
+	@touch $@
+
+# This extra holds these two as well, so they have nothing left to do.
 .venv/.test: pyproject.toml constraints/default.txt
 	$(call install,.venv,default,test)
-	@touch .venv/.examples $@
+	@touch .venv/.examples .venv/.docs $@
+
+.venv/.browser: pyproject.toml constraints/default.txt
+	$(call install,.venv,default,test$(comma)browser)
+	@touch .venv/.examples .venv/.docs .venv/.test $@
 
 .venv-tensorflow/.test: pyproject.toml constraints/tensorflow.txt
 	$(call install,.venv-tensorflow,tensorflow,test$(comma)tensorflow)

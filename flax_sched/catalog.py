@@ -30,7 +30,9 @@ from flax_sched import stable
 from flax_sched import warmups
 from flax_sched.formula import parameters
 from flax_sched.formula import step_names
+from flax_sched.schedule import Multiply
 from flax_sched.schedule import Schedule
+from flax_sched.stateful import is_stateful
 
 _FAMILIES = (
   shapes,
@@ -195,6 +197,17 @@ def _call(
 
 def _of_class(cls: type[Any], given: dict[str, Any]) -> Any:
   """An instance of a class of schedules, its numbers checked."""
+  inside = [x for each in given.values() for x in _parts(each)]
+  if cls is reactive.Product or (
+    cls is Multiply and any(map(is_stateful, inside))
+  ):
+    return reactive.product(*inside)
+  for x in inside:
+    if is_stateful(x) and issubclass(cls, Schedule):
+      raise TypeError(
+        f'{cls.__name__}: a stateful schedule is only multiplied, got {x!r}. '
+        "Use it in {'name': 'Multiply', 'schedules': {...}}, or alone."
+      )
   steps = step_names(cls)
   # Of a user's class, a parameter may be anything.
   own = issubclass(cls, Schedule) and cls.__module__.startswith('flax_sched.')
@@ -217,6 +230,10 @@ def _of_class(cls: type[Any], given: dict[str, Any]) -> Any:
     else:
       fields[name] = spec_lib.leaf(x)
   return cls(**fields)
+
+
+def _parts(x: Any) -> tuple[Any, ...]:
+  return tuple(x) if isinstance(x, (list, tuple)) else (x,)
 
 
 def _steps(function: str, name: str, x: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from flax_sched import access
 from flax_sched import carry
+from flax_sched import injected
 from flax_sched import places
 from flax_sched import spec as spec_lib
 from flax_sched import storage
@@ -155,6 +156,9 @@ class Merge:
         elif isinstance(s, InjectHyperparamsState) and self._is_constant(name):
           # Its number was read, since it is what the last update has used.
           s = _follow(s, key, self.now[name])
+        used = (*self.target.paths[name], 'hyperparams', key)
+        if used not in self.pairing.old_of:
+          s = _with_last_value(s, key)
       return s
 
     state = self.target.filled(self._carried(read))
@@ -262,6 +266,18 @@ def _follow(s: State, key: str, entry: Entry) -> State:
     return s
   with_nan = np.asarray(override, np.float32)  # in a population, None for none
   return access.with_override(s, key, with_nan)
+
+
+def _with_last_value(s: State, key: str) -> State:
+  """An injected state that says what the last update, without it, has used."""
+  schedule = injected.schedules(s).get(key)
+  if schedule is None or np.ndim(places.unwrap(s.count)):  # a population
+    return s
+  last = max(int(places.on_host(s.count)) - 1, 0)
+  value = np.asarray(places.on_host(schedule)(last), np.float32)
+  old = s.hyperparams[key]
+  value = target_lib.put(value.astype(places.unwrap(old).dtype), old)
+  return s.replace(hyperparams={**s.hyperparams, key: value})
 
 
 def _check_type(path: carry.Path, value: Any, like: Any) -> None:

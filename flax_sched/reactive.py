@@ -14,6 +14,7 @@ import optax
 
 from flax_sched import arguments
 from flax_sched.schedule import as_schedule
+from flax_sched.spans import Steps
 from flax_sched.stateful import is_stateful
 from flax_sched.stateful import WrappedSchedule
 
@@ -26,10 +27,15 @@ class Reactive(struct.PyTreeNode):
   """
 
   def __mul__(self, other: Any) -> Product:
-    return Product(factors=(*_factors(self), *_factors(other)))
+    return product(self, other)
 
   def __rmul__(self, other: Any) -> Product:
-    return Product(factors=(*_factors(other), *_factors(self)))
+    return product(other, self)
+
+
+def product(*factors: Any) -> Product:
+  """The product of stateful schedules, plain ones, and numbers."""
+  return Product(factors=tuple(f for x in factors for f in _factors(x)))
 
 
 def _factors(x: Any) -> tuple[Any, ...]:
@@ -174,7 +180,7 @@ def reduce_on_plateau(
   atol: Any = 0.0,
   cooldown: Any = 0,
   min_value: Any = 0.0,
-  accumulation_size: Any = 1,
+  accumulation_size: Steps = 1,
 ) -> ReduceOnPlateau:
   """A stateful schedule that reduces its value when the loss stops falling.
 
@@ -186,6 +192,10 @@ def reduce_on_plateau(
   `tx.update(grads, state, params, value=loss)`. It acts from the next update
   on. It is for `inject_stateful_hyperparams`, and multiplies with other
   schedules: `warmup * reduce_on_plateau(1.0)`.
+
+  A validation loss, which is new in one update of k, is passed with each of
+  them, with `accumulation_size=k`: else the k - 1 repetitions would count as
+  losses that do not improve.
 
   Args:
     init_value: the value before the first plateau, at least `min_value`.

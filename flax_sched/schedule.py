@@ -353,6 +353,12 @@ def _operand(function: str, name: str, x: Any) -> Schedule:
   """An argument of a function as a schedule."""
   if isinstance(x, Schedule):
     return x
+  if hasattr(x, 'init') and callable(x):
+    raise TypeError(
+      f'{function}: {name} must be a schedule of the count, got the stateful '
+      f'schedule {x!r}. Such a one can be multiplied with others by *, and is '
+      'for inject_stateful_hyperparams.'
+    )
   if callable(x) and not isinstance(x, type):
     return Function(function=x)
   return Constant(constant=arguments.value(function, name, x))

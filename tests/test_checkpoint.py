@@ -887,6 +887,8 @@ def test_a_run_with_plain_optax(item, manager, caplog):
     new = state_of(around=around, learning_rate=COSINE)
     restored = checkpoint.restore(manager, new)
     assert 'was not written by flax_sched.checkpoint.save' in caplog.text
+    # What the last update has used, though Optax did not say so.
+    assert fs.hyperparams(restored) == {'learning_rate': COSINE(3)}
     assert next_values(restored) == {'learning_rate': float(COSINE(4))}
     for x, y in zip(
       jax.tree.leaves(train(restored, 3).params),

@@ -28,8 +28,9 @@ GOLDEN = ROOT / 'tests' / 'golden'
 NAMES = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
 # Those of the digits example, which have an optimizer; the example's own is
 # trained in test_digits.py.
-RECIPES = [name for name in NAMES if name != 'population']
-FOREIGN = [name for name in RECIPES if name != 'digits']
+# Other examples have tests of their own.
+RECIPES = [name for name in NAMES if name not in ('plateau', 'population')]
+FOREIGN = [name for name in RECIPES if name not in ('digits', 'lm')]
 SHARES = (0, 1, 5, 10, 25, 50, 75, 90, 99, 100)  # of the run, in percent
 
 # What `check` warns of, and is meant: AdamW's first update does nothing where a
@@ -272,11 +273,12 @@ def test_docstrings(name):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_the_table_says_what_the_configs_say(name):
-  """configs/README.md lists each, with the accuracy of its docstring."""
+  """configs/README.md lists each, with the result of its docstring."""
   table = (ROOT / 'configs' / 'README.md').read_text()
   (line,) = re.findall(rf'^\| \[`{name}\.py`\].*$', table, re.MULTILINE)
   result = re.search(r'^Result: .*\n?.*?\n(?=Time)', module(name).__doc__, re.M)
-  assert re.findall(r'[\d.]+%', line) == re.findall(r'[\d.]+%', result[0])
+  numbers = r'[\d.]+(?:%| bits per byte)|\b0\.\d+'
+  assert re.findall(numbers, line) == re.findall(numbers, result[0]) != []
 
 
 @pytest.mark.parametrize('name', FOREIGN)

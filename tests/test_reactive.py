@@ -221,3 +221,19 @@ def test_bad_arguments(kwargs, error, part):
   """Named, with their value."""
   with pytest.raises(error, match=rf'^reduce_on_plateau: .*{part}'):
     fs.reduce_on_plateau(**{'init_value': 1.0, **kwargs})
+
+
+@pytest.mark.parametrize(
+  'use',
+  [
+    lambda plateau: fs.maximum(0.5, plateau),
+    lambda plateau: fs.join_schedules([0.5, plateau], [3]),
+    lambda plateau: fs.constant_schedule(0.5).then(plateau, 3),
+    lambda plateau: fs.follow(plateau, {0.0: 1.0}),
+    lambda plateau: fs.warmup_schedule(plateau, 5),
+  ],
+)
+def test_it_is_no_function_of_the_count(use):
+  """What takes schedules says so, and what to do."""
+  with pytest.raises(TypeError, match=r'stateful schedule Reduce.* by \*'):
+    use(fs.reduce_on_plateau(1.0))
