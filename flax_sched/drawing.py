@@ -19,6 +19,10 @@ _LETTER, _LEGEND = 6.4, 18  # the width of a letter, the height of the legend
 _JUMP, _TOLERANCE = 10, 1.5  # in tenths of a pixel, as all coordinates are
 _MAX_POINTS, _COLUMNS = 160, 80  # of a curve with more points than that
 _LONGEST_CAPTION = 600  # letters
+_ROUNDING = 1e-6  # a logged value that is off by a larger share is not planned
+# A curve whose bulk spans three decades gets a logarithmic axis; the float32
+# 0.1**3 is a bit less.
+_LOG_RATIO, _BULK = 999.0, (0.1, 0.9)
 _LOOKS = 1500  # at a schedule, from step 0 to the last one there is
 
 
@@ -33,6 +37,35 @@ def evaluate(schedule: Callable[[Any], Any], counts: Any) -> Any:
     return np.asarray(schedule(counts), np.float64)
   except (TypeError, ValueError):  # a function of one count
     return np.asarray([schedule(count) for count in counts], np.float64)
+
+
+def off_plan(values: Any, planned: Any) -> Any:
+  """Which values are not the planned ones, rounding aside: booleans.
+
+  What is not finite is neither on nor off the plan.
+  """
+  with np.errstate(invalid='ignore'):
+    largest = np.maximum(np.abs(values), np.abs(planned))
+    return np.abs(values - planned) > _ROUNDING * largest
+
+
+def many_decades(curves: Any, lowest: float) -> float | None:
+  """Where a logarithmic axis should begin; None if a linear one is better.
+
+  Args:
+    curves: the finite values of what is drawn, of shape (n,).
+    lowest: the lowest of all values, also of those that are drawn as dots.
+
+  Returns:
+    The lower end of the bulk of the curves: what is far below it, and 0, would
+    stretch the axis over decades that hold nothing else.
+  """
+  above = curves[curves > 0]
+  if lowest >= 0 and above.size > len(curves) / 2:
+    low, high = np.quantile(above, _BULK)
+    if high > _LOG_RATIO * low:
+      return float(low)
+  return None
 
 
 def svg(

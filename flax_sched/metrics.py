@@ -7,7 +7,7 @@ files without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 import importlib.util
 import logging
 import os
@@ -15,14 +15,18 @@ from types import TracebackType
 from typing import Any, Protocol
 
 import jax
-import numpy as np
 
+from flax_sched import record
 from flax_sched.snapshots import Copier
 from flax_sched.snapshots import Queue
+from flax_sched.tensorboard import flattened
 from flax_sched.tensorboard import restart_events
+from flax_sched.tensorboard import SilentWriter
 from flax_sched.tensorboard import TensorBoardWriter
 
 _log = logging.getLogger(__name__)
+# Of two states that take turns, each has another structure than the one before.
+_MOST_RECORDS = 100
 
 
 class MetricWriter(Protocol):
@@ -47,6 +51,11 @@ class HyperparamLogger:
   order of the calls: within a second or so where steps are slow, after 128
   calls at the latest. `flush` and `close` write what is left; so does the end
   of a `with` block, also after an error.
+
+  At the first step that is logged, and at one where the structure of the state
+  has changed, as by `set_schedules`, the text 'hyperparams/record' says what
+  each hyperparameter follows, if the writer has CLU's `write_texts(step,
+  texts)`. That one call waits for the device. `flax-sched report` needs it.
 
   A writer that fails does not stop the training: the first failure is reported
   by `logging`, and the next steps are written if they can be.
@@ -104,7 +113,10 @@ class HyperparamLogger:
     self._raise_errors = raise_errors
     self._reported = False
     self._hparams: dict[str, Any] | None = None
+    self._prefix = prefix
     self._copier = Copier('HyperparamLogger.log', prefix)
+    self._recorded: Any = None  # the structure whose record is written
+    self._records_left = _MOST_RECORDS
     self._latest: dict[str, float] = {}
     self._queue = Queue()
 
@@ -134,6 +146,9 @@ class HyperparamLogger:
       return
     self._queue.add(int(step), self._copier.copy(state, scalars))
     self._write(self._queue.due())
+    if self._copier.structure is not self._recorded:
+      self._recorded = self._copier.structure
+      self._write_record(int(step), state)
 
   def write_hparams(self, config: Mapping[str, Any]) -> None:
     """Writes the settings of the run, where the writer can; call it once.
@@ -145,7 +160,7 @@ class HyperparamLogger:
     Raises:
       ValueError: if it was called before with other settings.
     """
-    flat = dict(_flat(config))
+    flat = dict(flattened(config, '.'))
     if self._hparams not in (None, flat):
       raise ValueError(
         'HyperparamLogger.write_hparams: config must be that of the first '
@@ -192,14 +207,36 @@ class HyperparamLogger:
       self._latest = values
       self._call('write_scalars', step, values)
 
+  def _write_record(self, step: int, state: Any) -> None:
+    """Writes what each hyperparameter follows, where the writer can."""
+
+    def write() -> None:
+      text = record.to_text(record.record(state))
+      writer: Any = self._writer
+      writer.write_texts(step, {f'{self._prefix}record': text})
+
+    if (
+      hasattr(self._writer, 'write_texts')
+      and jax.process_index() == 0
+      and self._records_left
+      and record.is_local(state)  # another process may not log at all
+    ):
+      self._records_left -= 1
+      self._attempt('write_texts', f' at step {step}', write)
+
   def _call(self, method: str, *args: Any) -> None:
     """A method of the writer, where it has it."""
-    if not hasattr(self._writer, method):
-      return
-    try:
-      getattr(self._writer, method)(*args)
-    except Exception as error:
+    if hasattr(self._writer, method):
       at = f' at step {args[0]}' if method == 'write_scalars' else ''
+      self._attempt(method, at, getattr(self._writer, method), *args)
+
+  def _attempt(
+    self, method: str, at: str, function: Callable[..., None], *args: Any
+  ) -> None:
+    """Calls a function that needs the writer, and reports an error."""
+    try:
+      function(*args)
+    except Exception as error:
       what = f'{type(self._writer).__name__}.{method} failed{at}'
       if self._raise_errors:
         error.add_note(f'HyperparamLogger: {what}.')
@@ -215,20 +252,6 @@ class HyperparamLogger:
           error,
           exc_info=error,
         )
-
-
-def _flat(
-  config: Mapping[str, Any], way: str = ''
-) -> Iterator[tuple[str, Any]]:
-  """The settings by their full names."""
-  for name, value in config.items():
-    if hasattr(value, 'items'):
-      yield from _flat(value, f'{way}{name}.')
-    elif isinstance(value, np.number):
-      yield f'{way}{name}', value.item()
-    else:
-      plain = isinstance(value, (bool, int, float, str))
-      yield f'{way}{name}', value if plain else str(value)
 
 
 # ---------------------------------------------------------------------------
@@ -272,14 +295,5 @@ def create_writer(
       logdir, just_logging=not process_0
     )
   if jax.process_index() > 0:
-    return _SilentWriter()
+    return SilentWriter()
   return TensorBoardWriter(logdir, first_step=first_step)
-
-
-class _SilentWriter:
-  """What the processes get that own no files."""
-
-  def __getattr__(self, name: str) -> Any:
-    if name in ('flush', 'close') or name.startswith('write_'):
-      return lambda *args, **kwargs: None
-    raise AttributeError(name)

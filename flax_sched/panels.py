@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 _MAX_POINTS = 4096  # of a curve: more than a picture has columns
 _MAX_DOTS = 40
-_ROUNDING = 1e-6  # a logged value that is off by a larger share is not planned
 _MOST_BOUNDARIES = 8  # of pieces and cycles, in a panel
-# A curve whose bulk spans three decades gets a logarithmic axis; the float32
-# 0.1**3 is a bit less.
-_LOG_RATIO, _BULK = 999.0, (0.1, 0.9)
 _STEPS = [1, 2, 2.5, 3, 4, 5, 10]  # between two ticks, times a power of ten
 _WIDTH = 6.0  # inches: about that of a panel
 _LARGE, _SMALL = 8.5, 7.0  # points, of letters
@@ -126,9 +122,7 @@ def draw(panel: Axes, plan: Plan, logged: Any) -> bool:
     at, dots = logged
     inside = (at >= 0) & (at <= plan.total_steps) & np.isfinite(dots)
     at, dots = at[inside], dots[inside]
-    planned = plan.values(at)
-    largest = np.maximum(np.abs(dots), np.abs(planned))
-    off = np.abs(dots - planned) > _ROUNDING * largest
+    off = drawing.off_plan(dots, plan.values(at))
     # Half of a dot at either end lies outside the panel.
     around = {'clip_on': False, 'zorder': 3}
     if len(at):
@@ -163,23 +157,19 @@ def _scale(panel: Axes, curves: Any, values: Any) -> None:
   if not values.size:
     return
   lowest, highest = float(np.min(values)), float(np.max(values))
-  above = curves[curves > 0]
-  if lowest >= 0 and above.size > len(curves) / 2:
-    # A few values near 0, of a warm-up or of the end of a decay, would stretch
-    # the axis over decades that hold nothing else: the bulk decides.
-    low, high = np.quantile(above, _BULK)
-    if high > _LOG_RATIO * low:
-      if lowest > 0.01 * low:
-        panel.set_yscale('log')
-        return
-      # What lies far below the bulk, and 0, which has no logarithm.
-      linear = 10.0 ** np.floor(np.log10(low))
-      panel.set_yscale('symlog', linthresh=linear)
-      panel.yaxis.set_major_locator(
-        ticker.FixedLocator(_decades(linear, highest))
-      )
-      panel.set_ylim(0.0, 2 * highest)
+  low = drawing.many_decades(curves, lowest)
+  if low is not None:
+    if lowest > 0.01 * low:
+      panel.set_yscale('log')
       return
+    # What lies far below the bulk, and 0, which has no logarithm.
+    linear = 10.0 ** np.floor(np.log10(low))
+    panel.set_yscale('symlog', linthresh=linear)
+    panel.yaxis.set_major_locator(
+      ticker.FixedLocator(_decades(linear, highest))
+    )
+    panel.set_ylim(0.0, 2 * highest)
+    return
   panel.set_ylim(*_limits(lowest, highest))
   panel.yaxis.set_major_locator(ticker.MaxNLocator(4, steps=_STEPS))
   panel.yaxis.set_major_formatter(lambda y, _: f'{y:,.6g}')

@@ -35,8 +35,10 @@ from collections.abc import Iterator, Mapping
 import contextlib
 import dataclasses
 import json
+import re
 from typing import Any
 
+import jax
 import numpy as np
 
 from flax_sched import injected
@@ -68,6 +70,35 @@ def record(x: Any) -> dict[str, Any]:
   """
   entries = entries_of(places.find('save', x))
   return {'format': FORMAT, 'unit': 'update', 'hyperparams': entries}
+
+
+def is_local(x: Any) -> bool:
+  """Whether `record` takes this process alone: it has all that is read."""
+  states = [s.replace(inner_state=()) for _, s in places.injected('save', x)]
+  return all(
+    leaf.is_fully_addressable or leaf.is_fully_replicated
+    for leaf in map(places.unwrap, jax.tree_util.tree_leaves(states))
+    if isinstance(leaf, jax.Array)
+  )
+
+
+def to_text(x: Mapping[str, Any]) -> str:
+  """A record as Markdown, which is how TensorBoard shows a text.
+
+  >>> from_text(to_text({'format': 1, 'hyperparams': {}}))
+  {'format': 1, 'hyperparams': {}}
+  """
+  return f'```json\n{json.dumps(x, indent=1)}\n```'
+
+
+def from_text(text: str) -> dict[str, Any] | None:
+  """The record in a text of `to_text`, of whatever format; None if none is."""
+  inside = re.fullmatch(r'```json\n(.*)\n```', text.strip(), re.DOTALL)
+  with contextlib.suppress(ValueError):
+    found = json.loads(inside[1] if inside else 'null')
+    if isinstance(found, dict) and isinstance(found.get('hyperparams'), dict):
+      return found
+  return None
 
 
 def entries_of(found: Mapping[str, places.Place]) -> dict[str, Entry]:

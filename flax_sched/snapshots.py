@@ -59,13 +59,16 @@ class Copier:
   The steps of a run are alike: the states have one structure, in which the
   hyperparameters are always the same leaves. Only where something differs are
   they looked for.
+
+  Attributes:
+    structure: that of the last state, the same object until it changes.
   """
 
   def __init__(self, caller: str, prefix: str):
     """With the function to name in errors, and what names begin with."""
     self._caller = caller
     self._prefix = prefix
-    self._structure: Any = None
+    self.structure: Any = None
     self._names: list[str] = []
     self._indices: list[int] = []
     self._scalars: tuple[str, ...] = ()
@@ -84,7 +87,7 @@ class Copier:
         one element.
     """
     leaves, structure = jax.tree_util.tree_flatten(getattr(x, 'opt_state', x))
-    if self._structure is None or structure != self._structure:
+    if self.structure is None or structure != self.structure:
       self._find(x, structure)
     values = [leaves[index] for index in self._indices]
     values.extend(scalars.values())
@@ -121,7 +124,7 @@ class Copier:
       for place in found.values()
       for index in jax.tree_util.tree_leaves(place.state.hyperparams[place.key])
     ]
-    self._structure, self._kinds = structure, None
+    self.structure, self._kinds = structure, None
 
   def _make_plan(self, names: list[str], values: list[Any]) -> _Plan:
     groups: dict[Any, _Group] = {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 import itertools
 import os
-import pathlib
 import socket
-import struct
 import time
 from typing import Any, NoReturn
 
 import numpy as np
+
+from flax_sched import event_files
 
 _FLUSH_SECONDS = 10.0  # how far behind TensorBoard may be
 _file_numbers = itertools.count()
@@ -109,7 +109,7 @@ class TensorBoardWriter:
       hparams: a mapping or a ConfigDict. What is neither a number nor a string
         is written as text.
     """
-    flat = dict(_flatten(hparams))
+    flat = dict(flattened(hparams, '/'))
     for summary in self._summaries.hparams(flat, {}):
       self._add_values(0, summary.value)
 
@@ -164,6 +164,15 @@ class TensorBoardWriter:
       self.flush()
 
 
+class SilentWriter:
+  """What the processes get that own no files."""
+
+  def __getattr__(self, name: str) -> Any:
+    if name in ('flush', 'close') or name.startswith('write_'):
+      return lambda *args, **kwargs: None
+    raise AttributeError(name)
+
+
 def restart_events(event_pb2: Any, step: int) -> list[Any]:
   """The events that make TensorBoard drop what came from `step` on before."""
   log = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
@@ -181,18 +190,30 @@ def _as_float(name: str, x: Any) -> float:
   return float(np.asarray(x).reshape(()))
 
 
-def _flatten(
-  hparams: Mapping[str, Any], prefix: str = ''
+def flattened(
+  hparams: Mapping[str, Any], separator: str, way: str = ''
 ) -> Iterator[tuple[str, Any]]:
+  """Settings by their full names, as what an event file can hold.
+
+  Args:
+    hparams: a mapping or a ConfigDict, of others too.
+    separator: what stands between the names of outer and inner ones.
+    way: what the names begin with.
+
+  Yields:
+    Names with values: what is neither a number nor a string as text.
+
+  >>> dict(flattened({'lr': {'peak': 0.1}, 'sizes': (1, 2)}, '.'))
+  {'lr.peak': 0.1, 'sizes': '(1, 2)'}
+  """
   for name, value in hparams.items():
     if hasattr(value, 'items'):
-      yield from _flatten(value, f'{prefix}{name}/')
+      yield from flattened(value, separator, f'{way}{name}{separator}')
     elif isinstance(value, np.number):
-      yield f'{prefix}{name}', value.item()
-    elif isinstance(value, (bool, int, float, str)):
-      yield f'{prefix}{name}', value
+      yield f'{way}{name}', value.item()
     else:
-      yield f'{prefix}{name}', str(value)
+      plain = isinstance(value, (bool, int, float, str))
+      yield f'{way}{name}', value if plain else str(value)
 
 
 def _refuse(method: str) -> NoReturn:
@@ -205,7 +226,7 @@ def _refuse(method: str) -> NoReturn:
 
 def read_scalars(
   logdir: str | os.PathLike[str], prefix: str = 'hyperparams/'
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+) -> dict[str, event_files.Series]:
   """Reads scalars back from the TensorBoard event files of a run.
 
   A run that was interrupted and resumed may have logged a step more than once,
@@ -234,76 +255,10 @@ def read_scalars(
   >>> read_scalars(logdir)['learning_rate']
   (array([0, 1]), array([0.5 , 0.25], dtype=float32))
   """
-  decode, error_type = _event_decoder()
-  runs = []
-  for path in pathlib.Path(logdir).iterdir():
-    if 'tfevents' not in path.name:
-      continue
-    events = []
-    for record in _records(path):
-      try:
-        events.append(decode(record))
-      except error_type:
-        break  # torn, as by a full disk
-    if events:
-      # When it was opened, to less than a second, unlike its name.
-      runs.append((events[0].wall_time, path.name, events))
-  series: dict[str, dict[int, np.float32]] = {}
-  for *_, events in sorted(runs, key=lambda run: run[:2]):
-    for event in events:
-      for value in event.summary.value:
-        scalar = _scalar(value)
-        if value.tag.startswith(prefix) and scalar is not None:
-          name = value.tag[len(prefix) :]
-          series.setdefault(name, {})[event.step] = scalar
+  sessions = event_files.read_sessions(logdir)
+  tags = dict.fromkeys(tag for session in sessions for tag in session.tags)
   return {
-    name: (
-      np.array(sorted(by_step), np.int64),
-      np.array([by_step[step] for step in sorted(by_step)], np.float32),
-    )
-    for name, by_step in series.items()
+    tag[len(prefix) :]: event_files.merged([s.scalar(tag) for s in sessions])
+    for tag in tags
+    if tag.startswith(prefix)
   }
-
-
-def _event_decoder() -> tuple[Any, type[Exception]]:
-  try:
-    from tensorboardX.proto import event_pb2
-  except ImportError:
-    try:
-      from tensorboard.compat.proto import event_pb2
-    except ImportError as error:
-      raise ImportError(
-        'read_scalars: event files need tensorboardX. Install it by `pip '
-        'install flax-sched[tensorboard]`.'
-      ) from error
-  from google.protobuf.message import DecodeError
-
-  return event_pb2.Event.FromString, DecodeError
-
-
-def _records(path: pathlib.Path) -> Iterator[bytes]:
-  """The records of a TFRecord file, up to its end or the first torn one."""
-  # Each is a length of 8 bytes, its checksum of 4, the data, its checksum.
-  data = path.read_bytes()
-  start = 0
-  while start + 12 <= len(data):
-    (length,) = struct.unpack_from('<Q', data, start)
-    end = start + 12 + length
-    if length == 0 or end + 4 > len(data):
-      return
-    yield data[start + 12 : end]
-    start = end + 4
-
-
-def _scalar(value: Any) -> np.float32 | None:
-  """The number in a summary value, if it holds one."""
-  if value.HasField('simple_value'):
-    return np.float32(value.simple_value)
-  if value.metadata.plugin_data.plugin_name not in ('', 'scalars'):
-    return None
-  if value.HasField('tensor') and value.tensor.dtype == 1:  # DT_FLOAT
-    if value.tensor.tensor_content:
-      return np.frombuffer(value.tensor.tensor_content, '<f4')[0]
-    if value.tensor.float_val:
-      return np.float32(value.tensor.float_val[0])
-  return None

@@ -22,6 +22,8 @@ import flax_sched as fs
 from flax_sched import catalog
 from flax_sched import checkpoint
 from flax_sched import config as config_lib
+from flax_sched import metrics
+from flax_sched import tensorboard
 from flax_sched.cli import chart
 from flax_sched.cli import main as cli
 from flax_sched.cli import samples
@@ -32,7 +34,7 @@ OLD = ROOT / 'tests' / 'checkpoints'
 RECIPES = sorted(
   path.stem
   for path in (ROOT / 'configs').glob('*.py')
-  if path.stem != 'population'
+  if path.stem not in ('plateau', 'population')
 )
 RUN = ('--steps-per-epoch', '22')  # of the digits example, for vit.py
 COSINE = {'name': 'cosine_decay_schedule', 'init_value': 0.5, 'decay_steps': 9}
@@ -127,6 +129,23 @@ def trained(tmp_path_factory):
   for _ in range(40):
     state = step(state)
   return save(tmp_path_factory.mktemp('gpt') / 'checkpoints', state, step=40)
+
+
+@pytest.fixture(scope='module')
+def logs(tmp_path_factory):
+  """The event files of such a run."""
+  config = gpt.get_config()
+  state = state_of(
+    config_lib.build_optimizer(config.optimizer, run=run_of(config))
+  )
+  step = jax.jit(lambda s: s.apply_gradients(grads=s.params))
+  directory = tmp_path_factory.mktemp('gpt') / 'logs'
+  writer = tensorboard.TensorBoardWriter(directory)
+  with metrics.HyperparamLogger(writer) as logger:
+    for i in range(40):
+      state = step(state)
+      logger.log(i, state)
+  return directory
 
 
 # ---------------------------------------------------------------------------
@@ -884,7 +903,7 @@ def test_help(call):
   """Examples for each command; no command is an error."""
   code, out, _ = call('--help')
   assert code == 0
-  for command in ('list', 'show', 'plot', 'check', 'inspect', 'diff'):
+  for command in cli._COMMANDS:
     assert f'  flax-sched {command}' in out
     code, out_of_command, _ = call(command, '--help')
     assert code == 0
@@ -908,8 +927,8 @@ def program(*command, **kwargs):
   )
 
 
-def test_no_device_and_nothing_heavy(trained):
-  """No command but `plot -o` needs more than the package does."""
+def test_no_device_and_nothing_heavy(trained, logs, tmp_path):
+  """No command but `plot -o` and `report` needs more than the package does."""
   lines = [
     ['list'],
     ['show', 'configs/gpt.py'],
@@ -922,11 +941,14 @@ def test_no_device_and_nothing_heavy(trained):
     'from flax_sched.cli.main import main\n'
     f'for argv in {lines}:\n'
     '  assert main(argv) == 0, argv\n'
-    'heavy = {"tensorflow", "orbax", "matplotlib", "clu", "tensorboardX"}\n'
+    'heavy = {"tensorflow", "orbax", "matplotlib", "clu", "tensorboardX",\n'
+    '         "plotly"}\n'
     'found = heavy & {name.partition(".")[0] for name in sys.modules}\n'
     'assert not found, found\n'
     f'assert main(["inspect", {str(trained)!r}]) == 0\n'
     f'assert main(["diff", {str(trained)!r}, "configs/gpt.py"]) == 0\n'
+    f'page = {str(tmp_path / "report.html")!r}\n'
+    f'assert main(["report", {str(logs)!r}, "-o", page]) == 0\n'
   )
   done = program(sys.executable, '-c', code)
   assert done.stderr.decode() == ''
@@ -974,11 +996,12 @@ def blocks():
   return re.findall(pattern, text, re.DOTALL | re.M)
 
 
-def test_the_page_is_true(trained, call, tmp_path, monkeypatch):
+def test_the_page_is_true(trained, logs, call, tmp_path, monkeypatch):
   """Its commands have these exit codes, and print what stands below."""
   (tmp_path / 'configs').symlink_to(ROOT / 'configs')
   (tmp_path / 'runs' / 'gpt').mkdir(parents=True)
   (tmp_path / 'runs' / 'gpt' / 'checkpoints').symlink_to(trained)
+  (tmp_path / 'runs' / 'gpt' / 'logs').symlink_to(logs)
   monkeypatch.chdir(tmp_path)
   assert len(blocks()) > 5
   for commands, expected in blocks():

@@ -24,6 +24,7 @@ import configs.digits
 from examples.digits import train
 import flax_sched as fs
 from flax_sched import checkpoint
+from flax_sched import event_files
 from flax_sched import tensorboard
 from flax_sched.config import build_schedules
 import processes
@@ -97,10 +98,8 @@ def assert_same_logs(one, other):
 def times_written(workdir):
   """How often the event files hold each step of the loss, repeats too."""
   times = collections.Counter()
-  decode, _ = tensorboard._event_decoder()
   for path in (workdir / 'logs').iterdir():
-    for record in tensorboard._records(path):
-      event = decode(record)
+    for event in event_files.events(path):
       times.update(event.step for v in event.summary.value if v.tag == 'loss')
   return times
 

@@ -21,6 +21,7 @@ import pytest
 
 import flax_sched as fs
 from flax_sched import metrics
+from flax_sched import record
 from flax_sched import snapshots
 from flax_sched import tensorboard
 from test_tensorboard import read_with_tensorboard
@@ -108,6 +109,7 @@ def test_every_step_is_logged_exactly(tmp_path):
 
 def test_writers_get_python_floats(monkeypatch):
   """Never arrays; flush and close write what is left, then the writer's own."""
+  monkeypatch.setattr(snapshots, '_SECONDS', 1e9)
   recorder = Recorder()
   logger = metrics.HyperparamLogger(recorder, prefix='')
   assert logger.latest == {}
@@ -568,6 +570,77 @@ def test_replicated_values_and_other_devices():
 
 
 # ---------------------------------------------------------------------------
+# The record.
+
+
+class Texts(Recorder):
+  """A writer that takes texts too."""
+
+  def __init__(self):
+    super().__init__()
+    self.texts = []
+
+  def write_texts(self, step, texts):
+    """As CLU's."""
+    self.texts.append((step, dict(texts)))
+
+
+def test_the_record_is_written(caplog):
+  """At the first step, and where the structure changes: that of the state."""
+  writer, expected = Texts(), []
+  with metrics.HyperparamLogger(writer, prefix='run/') as logger:
+    state = new_state()
+    for step in range(6):
+      if step == 3:
+        state = fs.set_schedules(state, learning_rate=LR * 2)
+      state, loss = train_step(state)
+      logger.log(step, state, loss=loss)
+      if step in (0, 3):
+        expected.append((step, {'run/record': record.record(state)}))
+  found = [
+    (step, {tag: record.from_text(text) for tag, text in texts.items()})
+    for step, texts in writer.texts
+  ]
+  assert found == expected
+  counts = [x['run/record']['hyperparams']['b1']['count'] for _, x in found]
+  assert counts == [1, 4]
+  assert caplog.records == []
+
+
+def test_a_writer_that_refuses_texts(caplog):
+  """It is reported once, and every step is logged."""
+  writer = Texts()
+  writer.write_texts = None
+  with metrics.HyperparamLogger(writer) as logger:
+    train(logger, steps=3)
+  (said,) = caplog.records
+  assert 'Texts.write_texts failed at step 0' in said.getMessage()
+  assert [step for step, _ in written(writer)] == [0, 1, 2]
+
+
+def test_states_that_take_turns():
+  """They are two structures: the records of a run have an end."""
+  writer = Texts()
+  state = new_state()
+  other = fs.set_schedules(state, learning_rate=LR * 2)
+  with metrics.HyperparamLogger(writer) as logger:
+    for step in range(150):
+      logger.log(step, (state, other)[step % 2])
+  assert len(writer.texts) == 100
+  assert len(written(writer)) == 150
+
+
+def test_another_process_writes_no_record(monkeypatch):
+  """Only process 0 does."""
+  monkeypatch.setattr(jax, 'process_index', lambda: 1)
+  writer = Texts()
+  with metrics.HyperparamLogger(writer) as logger:
+    train(logger, steps=2)
+  assert writer.texts == []
+  assert len(written(writer)) == 2
+
+
+# ---------------------------------------------------------------------------
 # CLU's writers.
 
 
@@ -602,7 +675,7 @@ def test_clu_logging_writer(clu_writers, caplog):
   with metrics.HyperparamLogger(clu_writers.LoggingWriter()) as logger:
     train(logger, steps=2)
   lines = [
-    r.getMessage() for r in caplog.records if 'learning' in r.getMessage()
+    r.getMessage() for r in caplog.records if 'learning_rate=' in r.getMessage()
   ]
   assert len(lines) == 2
   assert lines[0].startswith('[0] ')

@@ -327,6 +327,9 @@ class Kept:
     """Keeps them."""
     self.written[step] = dict(scalars)
 
+  def write_texts(self, step, texts):
+    """Takes the record, which is written without any other process too."""
+
 
 def log_alone(directory, process, count, port):
   """Trains in all processes, each of which then logs while no other does.

@@ -15,6 +15,7 @@ from typing import Any
 from flax_sched import catalog
 from flax_sched import checks
 from flax_sched import config as config_lib
+from flax_sched import report as report_lib
 from flax_sched import sketch
 from flax_sched.cli import chart
 from flax_sched.cli import comparison
@@ -286,3 +287,12 @@ def diff(args: argparse.Namespace) -> Output:
     for text in (args.a, args.b)
   ]
   return Output(*comparison.compare(*sides))
+
+
+def report(args: argparse.Namespace) -> Output:
+  """A page about a run."""
+  data = report_lib.write_report(
+    args.logdir, args.output, total_steps=args.total_steps
+  )
+  text = '\n'.join([*data['notes'], f'wrote {args.output}'])
+  return Output(text, {**data, 'output': args.output})

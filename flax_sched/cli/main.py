@@ -59,6 +59,10 @@ flax-sched inspect runs/digits/checkpoints --step 400 --json
 flax-sched diff configs/gpt.py configs/wsd.py
 flax-sched diff runs/digits/checkpoints configs/digits.py
 """,
+  'report': """
+flax-sched report runs/digits/logs
+flax-sched report runs/digits/logs -o digits.html --total-steps 2000
+""",
 }
 
 _COMMANDS = {
@@ -68,6 +72,7 @@ _COMMANDS = {
   'check': (commands.check, 'what looks wrong before a launch'),
   'inspect': (commands.inspect, 'the hyperparameters in a checkpoint'),
   'diff': (commands.diff, 'how two configs or checkpoints differ'),
+  'report': (commands.report, 'a page about a run: planned against logged'),
 }
 
 _RUN_HELP = {
@@ -160,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
   examples = ''.join(_EXAMPLES.values()).replace('\n\n', '\n')
   parser = _Parser(
     prog=_PROGRAM,
-    description='Schedules of hyperparameters: configs and checkpoints.',
+    description='Schedules of hyperparameters: configs, checkpoints, runs.',
     epilog=_epilog(examples),
     formatter_class=argparse.RawDescriptionHelpFormatter,
     allow_abbrev=False,
@@ -170,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
   )
   subparsers = parser.add_subparsers(metavar='COMMAND', required=True)
   for name, (run, summary) in _COMMANDS.items():
-    takes_configs = name not in ('list', 'inspect')
+    takes_configs = name not in ('list', 'inspect', 'report')
     command = subparsers.add_parser(
       name,
       help=summary,
@@ -230,6 +235,12 @@ def _add(name: str, command: argparse.ArgumentParser) -> None:
   if name in ('inspect', 'diff'):
     text = 'the step of a checkpoint (default: the latest)'
     add('--step', type=_integer, metavar='N', help=text)
+  if name == 'report':
+    add('logdir', metavar='LOGDIR', help='the directory of the event files')
+    text = 'the page to write (default: report.html)'
+    add('-o', '--output', default='report.html', metavar='FILE', help=text)
+    text = 'the steps of the run (default: as far as logs and schedules go)'
+    add('--total-steps', type=_integer, metavar='N', help=text)
 
 
 def _add_config_options(command: argparse.ArgumentParser) -> None:
