@@ -13,6 +13,8 @@ import numpy as np
 
 from flax_sched import event_files
 
+__all__ = ['TensorBoardWriter', 'read_scalars']
+
 _FLUSH_SECONDS = 10.0  # how far behind TensorBoard may be
 _file_numbers = itertools.count()
 

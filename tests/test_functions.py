@@ -576,7 +576,7 @@ def test_numbers_of_steps_are_declared():
       for parameter in inspect.signature(function).parameters
       if parameter.endswith(('_steps', '_begin', '_period', '_size', 'ies'))
       or parameter in ('timescale', 'offset', 'boundaries_and_scales')
-    } - {'accumulation_size'}
+    }
     assert formula.step_names(function) == lengths, name
 
 
