@@ -24,10 +24,10 @@ from flax_sched import checkpoint
 from flax_sched import config as config_lib
 from flax_sched import metrics
 from flax_sched import tensorboard
+from flax_sched import timeline
 from flax_sched.cli import chart
 from flax_sched.cli import main as cli
 from flax_sched.cli import samples
-from flax_sched.cli import timeline
 
 ROOT = pathlib.Path(__file__).parent.parent
 OLD = ROOT / 'tests' / 'checkpoints'

@@ -12,7 +12,7 @@ import numpy as np
 
 from flax_sched import plot
 from flax_sched import sketch
-from flax_sched.cli import timeline
+from flax_sched import timeline
 
 _COLUMNS, _ROWS = 64, 12  # of characters
 _SAMPLES = 2**14  # of a long run

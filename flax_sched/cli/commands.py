@@ -15,21 +15,21 @@ from typing import Any
 from flax_sched import catalog
 from flax_sched import checks
 from flax_sched import config as config_lib
+from flax_sched import inspection
 from flax_sched import report as report_lib
 from flax_sched import sketch
+from flax_sched import timeline
+from flax_sched import wording
 from flax_sched.cli import chart
 from flax_sched.cli import comparison
-from flax_sched.cli import inspection
 from flax_sched.cli import loading
 from flax_sched.cli import samples
-from flax_sched.cli import timeline
-from flax_sched.cli import wording
 from flax_sched.cli.loading import Plan
 from flax_sched.cli.sources import ConfigError
-from flax_sched.cli.timeline import number
 from flax_sched.hints import did_you_mean
 from flax_sched.schedule import Constant
 from flax_sched.stateful import is_stateful
+from flax_sched.timeline import number
 
 _LISTED = 1000  # the steps of the pictures of `list`
 _REACTS = 'its values depend on the run'

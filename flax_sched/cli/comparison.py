@@ -6,14 +6,14 @@ import dataclasses
 import os
 from typing import Any
 
+from flax_sched import inspection
 from flax_sched import record
 from flax_sched import spec as spec_lib
-from flax_sched.cli import inspection
 from flax_sched.cli import loading
 from flax_sched.cli.sources import ConfigError
-from flax_sched.cli.timeline import number
-from flax_sched.cli.wording import shown
 from flax_sched.hints import did_you_mean
+from flax_sched.timeline import number
+from flax_sched.wording import shown
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from flax_sched import inspection
 from flax_sched import record
-from flax_sched.cli import inspection
 
 
 class Change(NamedTuple):

@@ -11,7 +11,7 @@ from flax_sched import drawing
 from flax_sched import record
 from flax_sched import spans
 from flax_sched import spec as spec_lib
-from flax_sched.cli import timeline
+from flax_sched import timeline
 from flax_sched.event_files import Series
 from flax_sched.report.changes import Plan
 from flax_sched.report.history import Run

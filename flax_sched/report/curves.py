@@ -11,7 +11,7 @@ import numpy as np
 from flax_sched import drawing
 from flax_sched import phases as phases_lib
 from flax_sched import spans
-from flax_sched.cli import timeline
+from flax_sched import timeline
 from flax_sched.event_files import Series
 from flax_sched.phases import Phase
 from flax_sched.report.counts import Part

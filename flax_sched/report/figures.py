@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from flax_sched import drawing
-from flax_sched.cli import timeline
+from flax_sched import timeline
 from flax_sched.event_files import Series
 from flax_sched.report.curves import Curve
 from flax_sched.report.curves import thinned

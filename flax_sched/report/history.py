@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from flax_sched import event_files
+from flax_sched import inspection
 from flax_sched import record
-from flax_sched.cli import inspection
 from flax_sched.event_files import Series
 from flax_sched.report import changes as changes_lib
 from flax_sched.report.changes import Change

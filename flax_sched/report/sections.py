@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from flax_sched.cli import inspection
-from flax_sched.cli import timeline
-from flax_sched.cli import wording
+from flax_sched import inspection
+from flax_sched import timeline
+from flax_sched import wording
 from flax_sched.report import page
 from flax_sched.report.curves import Curve
 from flax_sched.report.curves import MOST_POINTS

@@ -1,4 +1,4 @@
-"""Numbers, tables and long lines, as the command line prints them."""
+"""Numbers, tables and long lines, for a person to read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import textwrap
 from typing import Any
 
-from flax_sched.cli import timeline
+from flax_sched import timeline
 
 _MOST = 20  # phases in a table
 

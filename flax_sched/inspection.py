@@ -15,7 +15,7 @@ from typing import Any
 
 from flax_sched import record
 from flax_sched import spec as spec_lib
-from flax_sched.cli import wording
+from flax_sched import wording
 
 # What is in the directory of a step, and not in a manager's.
 _MARKS = ('_CHECKPOINT_METADATA', 'hyperparams', 'state', 'default')
