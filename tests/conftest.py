@@ -24,10 +24,18 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'repeat'))
 
 
+# The tests of these files look at what one run has left.
+ONE_RUN = [
+  f'tests/test_{name}.py'
+  for name in ('lm', 'optax_migration', 'plateau', 'population', 'site')
+]
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-  """Tests of schedules of one make run in one worker: they share programs.
+  """Tests that share programs, of schedules of one make, go to one worker.
 
+  So do those that share a run.
   `--dist loadgroup` would do, but does nothing with pytest 9.2 (xdist 3.8).
   """
   from xdist.scheduler import LoadScopeScheduling
@@ -40,6 +48,8 @@ def pytest_xdist_make_scheduler(config, log):
 
   class LoadKindScheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid):
+      if nodeid.partition('::')[0] in ONE_RUN:
+        return nodeid.partition('::')[0]
       parameters = nodeid.partition('[')[2].rstrip(']').split('-')
       names = [name for name in parameters if name in kinds]
       return kinds[names[0]] if names else nodeid

@@ -281,7 +281,17 @@ def test_the_table_says_what_the_configs_say(name):
   assert re.findall(numbers, line) == re.findall(numbers, result[0]) != []
 
 
-@pytest.mark.parametrize('name', FOREIGN)
+@pytest.mark.parametrize(
+  'name',
+  [
+    'wsd',
+    *(
+      pytest.param(name, marks=pytest.mark.slow)
+      for name in FOREIGN
+      if name != 'wsd'
+    ),
+  ],
+)
 def test_training(name, tmp_path, monkeypatch):
   """Six updates, each an epoch: every value is used as planned."""
   config = parsed(

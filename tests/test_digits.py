@@ -256,7 +256,14 @@ def test_another_optimizer_is_refused(finished, key, value, message):
   assert sorted(finished.rglob('*')) == files
 
 
-@pytest.mark.parametrize('on_change', ['config', 'checkpoint', 'rebase'])
+@pytest.mark.parametrize(
+  'on_change',
+  [
+    pytest.param('config', marks=pytest.mark.slow),
+    pytest.param('checkpoint', marks=pytest.mark.slow),
+    'rebase',
+  ],
+)
 def test_a_run_goes_on_with_other_schedules(
   finished, on_change, monkeypatch, capsys
 ):

@@ -161,10 +161,12 @@ OPTIMIZERS = {
   'dtypes',
   [
     {'w': jnp.bfloat16, 'b': jnp.bfloat16},
-    {'w': jnp.float16, 'b': jnp.float16},
     {'w': jnp.float64, 'b': jnp.float64},
     {'w': jnp.bfloat16, 'b': jnp.float32},
-    {'w': jnp.float64, 'b': jnp.bfloat16},
+    *(
+      pytest.param({'w': w, 'b': b}, marks=pytest.mark.slow)
+      for w, b in ((jnp.float16, jnp.float16), (jnp.float64, jnp.bfloat16))
+    ),
   ],
   ids=lambda dtypes: '_'.join(np.dtype(d).name for d in dtypes.values()),
 )

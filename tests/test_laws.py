@@ -59,7 +59,8 @@ each_differentiated = zoo.parametrize(
   lambda entry: (
     not entry.is_closure
     and (zoo.is_of_few(entry) or entry.name in ('join_kinds', 'arithmetic'))
-  )
+  ),
+  quick=zoo.is_first_of_kind,
 )
 
 

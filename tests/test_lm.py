@@ -180,6 +180,7 @@ def test_a_run_that_was_stopped(run, tmp_path, capsys):
   assert_same(tmp_path, run.directory)
 
 
+@pytest.mark.slow
 def test_a_branch_that_was_stopped(run, tmp_path, monkeypatch, capsys):
   """It goes on in its cooldown, not from where it began; and then is over."""
   directory = stopped(run, run.branch_directory, tmp_path, 8, 9)
@@ -278,6 +279,7 @@ def run_main(workdir, *flags):
   )
 
 
+@pytest.mark.slow
 def test_main_on_one_device(run, tmp_path):
   """As the README runs it; the devices make no difference but of rounding."""
   branch = ['--branch_from_step=6', '--branch_steps=3']

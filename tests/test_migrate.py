@@ -84,7 +84,13 @@ PAIRS = {
 }
 
 
-@pytest.mark.parametrize('pair', PAIRS)
+@pytest.mark.parametrize(
+  'pair',
+  [
+    pytest.param(name, marks=[pytest.mark.slow] * ('steps' in name))
+    for name in PAIRS
+  ],
+)
 @pytest.mark.parametrize(
   'inject', [fs.inject_hyperparams, fs.inject_stateful_hyperparams]
 )

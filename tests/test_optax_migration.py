@@ -128,6 +128,7 @@ def test_the_endings_are_one(run):
   assert picture.startswith(b'\x89PNG')
 
 
+@pytest.mark.slow
 def test_it_resumes_bit_for_bit(run, tmp_path):
   """At a checkpoint of its own, which other schedules are compared with."""
   directory = tmp_path / 'parts'

@@ -159,7 +159,11 @@ def _train(name, transformation_of, params=PARAMS):
 @pytest.mark.filterwarnings('ignore:"seed" is deprecated')
 @every_optimizer
 @pytest.mark.parametrize(
-  'inject', [fs.inject_hyperparams, fs.inject_stateful_hyperparams]
+  'inject',
+  [
+    fs.inject_hyperparams,
+    pytest.param(fs.inject_stateful_hyperparams, marks=pytest.mark.slow),
+  ],
 )
 def test_every_number_can_be_scheduled(factory, inject):
   """All at once, each by a line of its own."""

@@ -259,8 +259,13 @@ def test_shardings_that_are_none(chosen, error, message):
 @pytest.mark.parametrize(
   ('choice', 'axis_type'),
   [
-    *((choice, AxisType.Auto) for choice in CHOICES),
+    ('fsdp', AxisType.Auto),
     ('everywhere', AxisType.Explicit),
+    *(
+      pytest.param(choice, AxisType.Auto, marks=pytest.mark.slow)
+      for choice in CHOICES
+      if choice != 'fsdp'
+    ),
   ],
 )
 def test_one_compile_and_the_same_result(choice, axis_type, wrapper, tmp_path):

@@ -1031,10 +1031,23 @@ else:
 SIZE = max(len(entry.steps) for entry in ZOO)
 
 
-def parametrize(keep: Callable[[Entry], bool] = lambda entry: True) -> Any:
-  """Runs a test over the entries of the list that `keep` keeps."""
-  entries = [entry for entry in ZOO if keep(entry)]
-  return pytest.mark.parametrize('entry', entries, ids=lambda entry: entry.name)
+def parametrize(
+  keep: Callable[[Entry], bool] = lambda entry: True,
+  *,
+  quick: Callable[[Entry], bool] = lambda entry: True,
+) -> Any:
+  """Runs a test over the entries of the list that `keep` keeps.
+
+  Those that are not `quick` are left to `make test-slow`.
+  """
+  entries = [
+    pytest.param(
+      entry, marks=[] if quick(entry) else [pytest.mark.slow], id=entry.name
+    )
+    for entry in ZOO
+    if keep(entry)
+  ]
+  return pytest.mark.parametrize('entry', entries)
 
 
 def classes(entry: Entry) -> frozenset[str]:
