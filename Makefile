@@ -23,7 +23,7 @@ help:
 	@echo 'make docs             build the documentation site: build/site/index.html'
 	@echo 'make lint             only lint and check types'
 	@echo 'make format           format the code, and mend what ruff can mend'
-	@echo 'make test-slow        the tests that take a minute or more'
+	@echo 'make test-slow        the tests that take long, or repeat others with more'
 	@echo 'make test-tensorflow  the tests that need TensorFlow'
 	@echo 'make test-browser     the tests that need Chromium'
 	@echo 'make test-oldest      the tests with the oldest supported versions (Python 3.11)'
