@@ -130,6 +130,7 @@ def test_a_population_trains_as_runs_of_their_own():
     )
 
 
+@pytest.mark.slow
 def test_a_population_compiles_once(monkeypatch, capsys):
   """The table, of fewer runs and updates."""
   monkeypatch.setattr(population, 'PEAKS', [1e-3, 1e-2])

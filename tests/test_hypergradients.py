@@ -297,6 +297,7 @@ def test_edges(name):
       np.testing.assert_allclose(got[number], slope, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @each_way
 def test_finite_where_values_are_0(name, at):
   """A warm-up from 0, a decay to 0, no weight decay, a power below 1."""

@@ -171,6 +171,7 @@ def stopped(run, directory, tmp_path, *checkpoints):
   return directory
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped(run, tmp_path, capsys):
   """It goes on from its last checkpoint, and ends the same."""
   stopped(run, run.directory, tmp_path, 9, 12)

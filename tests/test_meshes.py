@@ -17,7 +17,13 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-  ('mesh', 'devices'), [('8', 8), ('2x4', 8), ('4', 4), ('1', 1)]
+  ('mesh', 'devices'),
+  [
+    ('2x4', 8),
+    ('4', 4),
+    pytest.param('8', 8, marks=pytest.mark.slow),
+    pytest.param('1', 1, marks=pytest.mark.slow),
+  ],
 )
 def test_a_checkpoint_restores_on_another_mesh(mesh, devices, whole):
   """Bit for bit, where the target says, with one compile afterwards."""

@@ -262,7 +262,12 @@ def _constant_rows(operation):
 
 @each_operation
 @pytest.mark.parametrize(
-  ('argument', 'kind'), [(0, 'host'), (1, 'device'), (None, 'device')]
+  ('argument', 'kind'),
+  [
+    (None, 'device'),
+    pytest.param(0, 'host', marks=pytest.mark.slow),
+    pytest.param(1, 'device', marks=pytest.mark.slow),
+  ],
 )
 def test_operands_as_constants(operation, argument, kind):
   """In programs whose other operands are constants, or all of them."""

@@ -120,6 +120,22 @@ def _optimizers():
         yield pytest.param(factory, id=name)
 
 
+# The others, whose programs take long to compile, in `make test-slow`.
+QUICK = (
+  'adafactor',
+  'adam',
+  'adamw',
+  'lamb',
+  'lion',
+  'muon',
+  'noisy_sgd',
+  'prodigy',
+  'rmsprop',
+  'schedule_free_adamw',
+  'scale_by_adam',
+  'sgd',
+  'sm3',
+)
 every_optimizer = pytest.mark.parametrize('factory', [*_optimizers()])
 
 
@@ -157,7 +173,17 @@ def _train(name, transformation_of, params=PARAMS):
 # Deprecated, and still an optimizer; and dpsgd uses a deprecated argument.
 @pytest.mark.filterwarnings('ignore:`optimistic_adam` is deprecated')
 @pytest.mark.filterwarnings('ignore:"seed" is deprecated')
-@every_optimizer
+@pytest.mark.parametrize(
+  'factory',
+  [
+    pytest.param(
+      *each.values,
+      id=each.id,
+      marks=[] if each.id in QUICK else [pytest.mark.slow],
+    )
+    for each in _optimizers()
+  ],
+)
 @pytest.mark.parametrize(
   'inject',
   [

@@ -592,6 +592,7 @@ def test_no_text_ends_the_data_of_the_figures(tmp_path):
 # Long runs.
 
 
+@pytest.mark.slow
 def test_a_long_run(tmp_path, written):
   """A million steps: a small page, soon, with each lowest and highest value."""
   from tensorboardX.proto import event_pb2

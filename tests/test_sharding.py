@@ -351,7 +351,11 @@ def init_population(keys, schedules):
 
 @pytest.mark.parametrize(
   ('devices', 'axis_type'),
-  [(1, AxisType.Auto), (8, AxisType.Auto), (8, AxisType.Explicit)],
+  [
+    (8, AxisType.Auto),
+    pytest.param(1, AxisType.Auto, marks=pytest.mark.slow),
+    pytest.param(8, AxisType.Explicit, marks=pytest.mark.slow),
+  ],
 )
 def test_a_population_on_a_mesh(devices, axis_type):
   """Each member trains as it would alone, in one program, in its place."""
