@@ -591,7 +591,7 @@ def pages() -> dict[str, str]:
     for name, example in examples.items():
       schedule = drawn(example)
       picture = sketch.svg(schedule, example.total_steps)
-      files[f'pictures/{name}.svg'] = _standing_alone(picture)
+      files[f'pictures/{name}.svg'] = standing_alone(picture)
       doc = _doc(name, example)
       first = next(iter(schedule.values())) if named(schedule) else schedule
       line = sketch.sparkline(first, example.total_steps, 16)
@@ -705,7 +705,7 @@ def _anchor(heading: str) -> str:
   return heading.lower().replace(' ', '-')
 
 
-def _standing_alone(picture: str) -> str:
+def standing_alone(picture: str) -> str:
   """A picture as a file, which no page around it gives a colour."""
   dark = '@media (prefers-color-scheme:dark){svg{color:#d0d7de}}'
   style = f'</title><style>{dark}</style>'

@@ -47,7 +47,7 @@ def run(page: str, text: str) -> dict[str, str]:
     for part in _PARTS.finditer(text):
       if part['drawn']:
         shown = eval(part['drawn'], vars(program))
-        files[part['picture']] = _GALLERY['_standing_alone'](sketch.svg(*shown))
+        files[part['picture']] = _GALLERY['standing_alone'](sketch.svg(*shown))
         continue
       # With the lines of the page, so that an error says where it is.
       lines_before = '\n' * text.count('\n', 0, part.start('code'))

@@ -213,7 +213,7 @@ class HyperparamLogger:
     def write() -> None:
       text = record.to_text(record.record(state))
       writer: Any = self._writer
-      writer.write_texts(step, {f'{self._prefix}record': text})
+      writer.write_texts(step, {f'{self._prefix}{record.TAG}': text})
 
     if (
       hasattr(self._writer, 'write_texts')

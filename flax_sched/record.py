@@ -51,6 +51,9 @@ from flax_sched.places import State
 # checkpoint of each.
 FORMAT = 1
 
+# The name of a text in a log, behind the logger's prefix.
+TAG = 'record'
+
 Entry = dict[str, Any]
 
 

@@ -24,6 +24,22 @@ WARNINGS = [
 WARNING_FLAGS = [part for warning in WARNINGS for part in ('-W', warning)]
 
 
+def finished(*argv, **environment):
+  """A Python program that ran to its end, alone in its environment.
+
+  Args:
+    *argv: its arguments, such as '-m', 'examples.lm.main'.
+    **environment: more variables of its environment.
+  """
+  return subprocess.run(
+    [sys.executable, *WARNING_FLAGS, *map(str, argv)],
+    capture_output=True,
+    text=True,
+    env={'JAX_PLATFORMS': 'cpu', **environment},
+    cwd=ROOT,
+  )
+
+
 class Program:
   """A Python program of the tests that runs; killed when the block ends.
 

@@ -2,10 +2,7 @@
 
 import collections
 import json
-import pathlib
 import shutil
-import subprocess
-import sys
 import types
 
 import jax
@@ -23,7 +20,6 @@ from flax_sched import checkpoint
 from flax_sched import tensorboard
 import processes
 
-ROOT = pathlib.Path(__file__).parent.parent
 BRANCH = plans.Branch(from_step=6, steps=3)
 
 # What makes a run small, as flags say it.
@@ -267,16 +263,8 @@ def test_a_batch_that_the_devices_cannot_share():
 def run_main(workdir, *flags):
   """Runs main.py with the small config on one device: how it ended."""
   values = [f'--config.{key}={value}' for key, value in SMALL.items()]
-  return subprocess.run(
-    [
-      sys.executable,
-      *processes.WARNING_FLAGS,
-      *('-m', 'examples.lm.main', f'--workdir={workdir}', *values, *flags),
-    ],
-    capture_output=True,
-    text=True,
-    env={'JAX_PLATFORMS': 'cpu'},
-    cwd=ROOT,
+  return processes.finished(
+    '-m', 'examples.lm.main', f'--workdir={workdir}', *values, *flags
   )
 
 

@@ -2,10 +2,7 @@
 
 import json
 import os
-import pathlib
 import shutil
-import subprocess
-import sys
 import types
 
 import jax
@@ -23,20 +20,13 @@ from flax_sched import spec
 from flax_sched import tensorboard
 import processes
 
-ROOT = pathlib.Path(__file__).parent.parent
 STEPS, HALF = 40, 20
 
 
 def run_python(*argv):
   """Runs Python, warnings as errors: what it printed, and what it warned of."""
-  done = subprocess.run(
-    [sys.executable, *processes.WARNING_FLAGS, *map(str, argv)],
-    capture_output=True,
-    text=True,
-    # The devices of these tests: the same program, to the last bit.
-    env={'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': os.environ['XLA_FLAGS']},
-    cwd=ROOT,
-  )
+  # With the devices of these tests: the same program, to the last bit.
+  done = processes.finished(*argv, XLA_FLAGS=os.environ['XLA_FLAGS'])
   assert done.returncode == 0, done.stderr
   return done.stdout, done.stderr
 

@@ -1,9 +1,6 @@
 """The plateau example: its learning rate is what the logged losses demand."""
 
 import json
-import pathlib
-import subprocess
-import sys
 import types
 
 import jax
@@ -18,8 +15,6 @@ import flax_sched as fs
 from flax_sched import checkpoint
 from flax_sched import tensorboard
 import processes
-
-ROOT = pathlib.Path(__file__).parent.parent
 
 
 def small_config():
@@ -186,19 +181,10 @@ def test_main_with_a_schedule_that_does_not_react(tmp_path):
   """As the README compares it; warnings are errors."""
   flag = '--config.optimizer.learning_rate='
   cosine = {'name': 'cosine_decay_schedule', 'init_value': 0.01}
-  command = [
-    sys.executable,
-    *processes.WARNING_FLAGS,
+  done = processes.finished(
     *('-m', 'examples.plateau.main', f'--workdir={tmp_path}'),
     *('--config.total_steps=40', '--config.evaluate_every_steps=5'),
     flag + json.dumps({**cosine, 'decay_steps': '100%'}),
-  ]
-  done = subprocess.run(
-    command,
-    capture_output=True,
-    text=True,
-    env={'JAX_PLATFORMS': 'cpu'},
-    cwd=ROOT,
   )
   assert done.returncode == 0, done.stderr
   result = json.loads((tmp_path / 'result.json').read_text())

@@ -2,9 +2,6 @@
 
 import collections
 import json
-import pathlib
-import subprocess
-import sys
 import types
 
 import jax
@@ -18,8 +15,6 @@ from examples.population import report
 from examples.population import train
 import flax_sched as fs
 import processes
-
-ROOT = pathlib.Path(__file__).parent.parent
 
 
 def small_config(**changes):
@@ -158,19 +153,10 @@ def test_members_that_diverge_come_last(tmp_path):
 
 def test_main_in_a_process_of_its_own(tmp_path):
   """As the README runs it, on one device; warnings are errors."""
-  command = [
-    sys.executable,
-    *processes.WARNING_FLAGS,
+  done = processes.finished(
     *('-m', 'examples.population.main', f'--workdir={tmp_path}'),
     *('--config.members=3', '--config.total_steps=10'),
     '--config.peak_learning_rate=(1e-3, 1e-2)',
-  ]
-  done = subprocess.run(
-    command,
-    capture_output=True,
-    text=True,
-    env={'JAX_PLATFORMS': 'cpu'},
-    cwd=ROOT,
   )
   assert done.returncode == 0, done.stderr
   results = json.loads((tmp_path / 'results.json').read_text())

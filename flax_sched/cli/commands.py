@@ -16,7 +16,6 @@ from flax_sched import catalog
 from flax_sched import checks
 from flax_sched import config as config_lib
 from flax_sched import inspection
-from flax_sched import report as report_lib
 from flax_sched import sketch
 from flax_sched import timeline
 from flax_sched import wording
@@ -291,6 +290,8 @@ def diff(args: argparse.Namespace) -> Output:
 
 def report(args: argparse.Namespace) -> Output:
   """A page about a run."""
+  from flax_sched import report as report_lib  # the other commands start faster
+
   data = report_lib.write_report(
     args.logdir, args.output, total_steps=args.total_steps
   )

@@ -20,7 +20,6 @@ from flax_sched.report.history import Run
 MOST_POINTS = 2000  # of a curve on the page
 _SAMPLES = 2**14  # of a plan
 _ENDLESS = spans.MAX_COUNT // 100  # beyond it, cycles go on for ever
-_CHUNK = 2**18  # counts at a time, of very long runs
 
 
 # ---------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from flax_sched.report.changes import Change
 from flax_sched.report.changes import Plan
 
 _PREFIX = 'hyperparams/'  # the logger's own
-_RECORD = 'record'
 _FOREVER = np.iinfo(np.int64).max
 
 
@@ -151,8 +150,8 @@ def _records(
   """The records of a session, with the steps of their updates."""
   found = []
   for tag, texts in session.texts.items():
-    prefix = tag.removesuffix(_RECORD)
-    for step, text in texts if tag.endswith(_RECORD) else []:
+    prefix = tag.removesuffix(record.TAG)
+    for step, text in texts if tag.endswith(record.TAG) else []:
       read = record.from_text(text)
       if read is None:
         continue
