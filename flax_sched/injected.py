@@ -104,6 +104,11 @@ def schedules(
   }
 
 
+def last_value(schedule: Schedule, count: Any) -> Any:
+  """What the last of `count` updates used; of none, what the first will."""
+  return schedule(count - (count > 0))
+
+
 @functools.lru_cache(maxsize=128)
 def parse(spec: str) -> Mapping[str, Any]:
   """By name, the schedule, CONSTANT, or None for a function."""

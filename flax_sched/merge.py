@@ -273,10 +273,9 @@ def _with_last_value(s: State, key: str) -> State:
   schedule = injected.schedules(s).get(key)
   if schedule is None or np.ndim(places.unwrap(s.count)):  # a population
     return s
-  last = max(int(places.on_host(s.count)) - 1, 0)
-  value = np.asarray(places.on_host(schedule)(last), np.float32)
+  value = injected.last_value(places.on_host(schedule), places.on_host(s.count))
   old = s.hyperparams[key]
-  value = target_lib.put(value.astype(places.unwrap(old).dtype), old)
+  value = target_lib.put(np.asarray(value, places.unwrap(old).dtype), old)
   return s.replace(hyperparams={**s.hyperparams, key: value})
 
 

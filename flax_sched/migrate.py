@@ -160,7 +160,6 @@ def _counts(state: Any) -> list[Any]:
 
 def _with_values(state: Any, old: dict[str, Any]) -> Any:
   """With constants as the old state has them, and the values last used."""
-  last = jnp.maximum(state.count - 1, 0)
   schedules = injected.schedules(state)
   values = dict(state.hyperparams)
   for name, value in state.hyperparams.items():
@@ -170,5 +169,6 @@ def _with_values(state: Any, old: dict[str, Any]) -> Any:
       if isinstance(schedule, Constant):
         state = access.set_schedules(state, **{name: values[name]})
     elif schedule is not None:
-      values[name] = jnp.asarray(schedule(last), value.dtype)
+      last = injected.last_value(schedule, state.count)
+      values[name] = jnp.asarray(last, value.dtype)
   return state.replace(hyperparams=values)

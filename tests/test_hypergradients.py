@@ -169,13 +169,15 @@ def finite_differences(power):
     return at_values(center), gradient
 
 
-WAYS = [
-  ('fast, built', AT_LINE),
-  ('full, built', AT),
-  ('full, set', AT_LINE),
-]
+WAYS = {'fast, built': AT_LINE, 'full, built': AT, 'full, set': AT_LINE}
 each_way = pytest.mark.parametrize(
-  ('name', 'at'), WAYS, ids=[name for name, _ in WAYS]
+  ('name', 'at'),
+  [
+    pytest.param(
+      name, at, marks=[pytest.mark.slow] * (name == 'full, built'), id=name
+    )
+    for name, at in WAYS.items()
+  ],
 )
 
 

@@ -267,7 +267,7 @@ def test_sizes_and_switches_follow_no_schedule(factory, argument, kind):
 @pytest.mark.parametrize(
   ('factory', 'others'),
   [
-    (optax.lbfgs, {'memory_size': 3}),
+    pytest.param(optax.lbfgs, {'memory_size': 3}, marks=pytest.mark.slow),
     (optax.adafactor, {'min_dim_size_to_factor': 2, 'momentum': 0.9}),
     (optax.adamw, {'mask': {'w': True, 'b': False}, 'nesterov': True}),
     (optax.adamw, {'mask': lambda params: {'w': True, 'b': False}}),

@@ -260,7 +260,7 @@ def test_shardings_that_are_none(chosen, error, message):
   ('choice', 'axis_type'),
   [
     ('fsdp', AxisType.Auto),
-    ('everywhere', AxisType.Explicit),
+    pytest.param('everywhere', AxisType.Explicit, marks=pytest.mark.slow),
     *(
       pytest.param(choice, AxisType.Auto, marks=pytest.mark.slow)
       for choice in CHOICES
