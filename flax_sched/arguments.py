@@ -76,7 +76,8 @@ def steps(
   Args:
     function: the function to name in errors.
     name: the argument to name in errors.
-    x: a positive integer; a float with an integral value counts as one.
+    x: a positive integer; a float with an integral value counts as one. A
+      traced one has no gradient.
     zero: whether 0 is allowed too.
     hint: a sentence to add to the error.
 
@@ -88,7 +89,8 @@ def steps(
   if isinstance(x, jax.Array):
     if jnp.issubdtype(x.dtype, jnp.integer):
       return lax.convert_element_type(x, np.dtype(np.int32))
-    return lax.convert_element_type(x, np.dtype(np.float32))
+    # A slope that leaves out what the boundaries move would be half of one.
+    return lax.stop_gradient(lax.convert_element_type(x, np.dtype(np.float32)))
   kind = 'a non-negative integer' if zero else 'a positive integer'
   message = f'{function}: {name} must be {kind}, got {x!r}. {hint}'.rstrip()
   if not is_real(x) or np.ndim(x):

@@ -243,7 +243,8 @@ def inverse_sqrt_schedule(
   """
   name = 'inverse_sqrt_schedule'
   if timescale is None:
-    timescale = warmup_steps
+    hint = 'Without a warm-up, pass timescale.'
+    timescale = arguments.steps(name, 'warmup_steps', warmup_steps, hint=hint)
   scale = length(name, 'timescale', timescale, positive=True)
   peak_value = arguments.value(name, 'peak_value', peak_value)
   decay = PowerLaw(

@@ -56,6 +56,15 @@ def failing_reads(monkeypatch):
   assert not _orbax_reads()
 
 
+@pytest.fixture
+def manager(tmp_path):
+  """Orbax's manager of an empty directory."""
+  import orbax.checkpoint as ocp
+
+  with ocp.CheckpointManager(tmp_path / 'checkpoints') as manager:
+    yield manager
+
+
 # The tests of these files look at what one run has left.
 ONE_RUN = [
   f'tests/test_{name}.py'

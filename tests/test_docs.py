@@ -70,6 +70,13 @@ def test_every_drawing_is_on_a_page():
 
 
 @each_page
+def test_every_table_has_a_head(page):
+  """A blank line within a table makes text of what is below."""
+  for table in re.findall(r'(?:^\|.*\n)+', RUNNER['read'](page), re.MULTILINE):
+    assert re.match(r'.*\n\|[-:| ]+\|\n', table), table
+
+
+@each_page
 def test_links_exist(page):
   """Files of the project, and headings of pages."""
   text = (DOCS / page).read_text()

@@ -339,6 +339,25 @@ def test_lengths_are_no_variables():
   assert gradient.dtype == jax.float0
 
 
+@pytest.mark.parametrize(
+  'schedule_of',
+  [
+    lambda steps: fs.warmup_constant_schedule(0.0, 0.1, steps),
+    lambda steps: fs.cosine_decay_schedule(0.1, steps),
+    lambda steps: fs.polynomial_schedule(0.1, 0.0, 2.0, steps),
+    lambda steps: fs.exponential_decay(0.1, 0.5, steps),
+    lambda steps: fs.warmup_cosine_decay_schedule(0.0, 0.1, steps, 10 * steps),
+    lambda steps: fs.sgdr_schedule(fs.cosine_decay_schedule(0.1, 5), steps),
+    lambda steps: fs.inverse_sqrt_schedule(0.1, steps),
+  ],
+)
+def test_a_length_that_is_a_float_has_none_either(schedule_of):
+  """A slope that leaves out what the boundaries move would be half of one."""
+  for count in (1, 3, 7):
+    slope = jax.grad(lambda steps, n=count: schedule_of(steps)(n))(6.0)
+    assert slope == 0
+
+
 def test_adam_needs_eps_root():
   """As the page says: the slope of the root of 0 is not finite."""
 

@@ -11,11 +11,11 @@ import flax_sched as fs
 from flax_sched import metrics
 from flax_sched import report
 from flax_sched import tensorboard
-from test_report import LOWER
-from test_report import LR
-from test_report import optimizer
-from test_report import state_of
-from test_report import update
+from logged_runs import LOWER
+from logged_runs import LR
+from logged_runs import optimizer
+from logged_runs import state_of
+from logged_runs import update
 
 pytestmark = pytest.mark.browser
 NAMES = ['b1', 'learning_rate', 'loss', 'accuracy of "a" & <b>']

@@ -1,6 +1,6 @@
 """The list of all schedules, each beside its exact value.
 
-Every law in `test_laws.py` and every promise in `test_exactness.py` runs over
+Every law in `test_laws_*.py` and every promise in `test_exactness.py` runs over
 `ZOO`. Whoever adds a schedule adds it here; `test_laws.py` fails until they do.
 
 The exact values are those of `exact.py`.

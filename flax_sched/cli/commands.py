@@ -160,10 +160,11 @@ def check(args: argparse.Namespace) -> Output:
     elif report.warnings:
       text = '\n  '.join([text, *map(str, report.warnings)])
     parts.append(f'{name}\n  {text}')
-  parts.append(f'{found} warning{"s" * (found > 1)}' if found else 'ok')
-  about = {**plan.about, 'ok': not found}
-  text = '\n\n'.join(parts)
-  return Output(text, {**about, 'hyperparams': data}, int(found > 0))
+  verdict = f'{found} warning{"s" * (found > 1)}' if found else 'ok'
+  unchecked = list(data.values()).count(None)
+  parts.append(verdict + f', {unchecked} not checked' * (unchecked > 0))
+  about = {**plan.about, 'ok': not found, 'hyperparams': data}
+  return Output('\n\n'.join(parts), about, int(found > 0))
 
 
 def _ignored(given: Iterable[str], plan: Plan) -> dict[str, list[str]]:
