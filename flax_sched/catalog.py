@@ -12,10 +12,8 @@ import dataclasses
 import inspect
 from typing import Any, TypeVar
 
-import numpy as np
-
-from flax_sched import arguments
 from flax_sched import averages
+from flax_sched import classes
 from flax_sched import compose
 from flax_sched import cycles
 from flax_sched import following
@@ -24,15 +22,11 @@ from flax_sched import pieces
 from flax_sched import reactive
 from flax_sched import shapes
 from flax_sched import slopes
-from flax_sched import spans
 from flax_sched import spec as spec_lib
 from flax_sched import stable
 from flax_sched import warmups
 from flax_sched.formula import parameters
 from flax_sched.formula import step_names
-from flax_sched.schedule import Multiply
-from flax_sched.schedule import Schedule
-from flax_sched.stateful import is_stateful
 
 _FAMILIES = (
   shapes,
@@ -168,7 +162,7 @@ def find(name: Any) -> Builder | None:
     fields = [builder.__dataclass_fields__[x] for x in parameters(builder)]
     return Builder(
       name,
-      lambda **given: _of_class(builder, given),
+      lambda **given: classes.build(builder, given),
       {field.name: field.default is dataclasses.MISSING for field in fields},
       step_names(builder),
     )
@@ -193,60 +187,3 @@ def _call(
     if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
       return function(*given.pop(parameter.name), **given)
   return function(**given)
-
-
-def _of_class(cls: type[Any], given: dict[str, Any]) -> Any:
-  """An instance of a class of schedules, its numbers checked."""
-  inside = [x for each in given.values() for x in _parts(each)]
-  if cls is reactive.Product or (
-    cls is Multiply and any(map(is_stateful, inside))
-  ):
-    return reactive.product(*inside)
-  for x in inside:
-    if is_stateful(x) and issubclass(cls, Schedule):
-      raise TypeError(
-        f'{cls.__name__}: a stateful schedule is only multiplied, got {x!r}. '
-        "Use it in {'name': 'Multiply', 'schedules': {...}}, or alone."
-      )
-  steps = step_names(cls)
-  # Of a user's class, a parameter may be anything.
-  own = issubclass(cls, Schedule) and cls.__module__.startswith('flax_sched.')
-  numbers = {
-    field.name
-    for field in dataclasses.fields(cls)
-    if own and field.metadata.get('pytree_node', True)
-  }
-  fields = {}
-  for name, x in given.items():
-    if name in steps:
-      fields[name] = _steps(cls.__name__, name, x)
-    elif isinstance(x, (list, tuple)) and any(
-      isinstance(item, Schedule) for item in x
-    ):
-      fields[name] = tuple(x)
-    elif name in numbers and x is not None and not isinstance(x, Schedule):
-      plain = np.asarray(x) if isinstance(x, (list, tuple)) else x
-      fields[name] = arguments.value(cls.__name__, name, plain)
-    else:
-      fields[name] = spec_lib.leaf(x)
-  return cls(**fields)
-
-
-def _parts(x: Any) -> tuple[Any, ...]:
-  return tuple(x) if isinstance(x, (list, tuple)) else (x,)
-
-
-def _steps(function: str, name: str, x: Any) -> Any:
-  """A number of steps, or several."""
-  if isinstance(x, (list, tuple)):
-    items = [_steps(function, f'{name}[{i}]', item) for i, item in enumerate(x)]
-    # Phases of no length have equal boundaries.
-    if name == 'boundaries' and np.ndim(items) == 1 and items != sorted(items):
-      raise ValueError(f'{function}: {name} must be increasing, got {x!r}.')
-    return np.asarray(items, None if items else np.int32)
-  if isinstance(x, float) and x != int(x):
-    return arguments.value(function, name, x, positive=True)
-  if arguments.is_real(x) and x > spans.MAX_COUNT:
-    return arguments.steps(function, name, x)
-  early = name == 'begin'
-  return arguments.int32_steps(function, name, x, zero=True, negative=early)

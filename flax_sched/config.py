@@ -35,13 +35,18 @@ from flax_sched.arguments import is_real
 from flax_sched.catalog import register
 from flax_sched.inject import inject_hyperparams
 from flax_sched.keys import check_keys
+from flax_sched.keys import check_number
 from flax_sched.keys import dotted
 from flax_sched.keys import errors_at
 from flax_sched.keys import is_mapping
+from flax_sched.keys import passed
 from flax_sched.keys import pop_name
+from flax_sched.keys import takes_number
 from flax_sched.reading import Reader
 from flax_sched.runs import Run
 from flax_sched.schedule import as_schedule
+from flax_sched.stateful import is_stateful
+from flax_sched.transformation import is_hyperparam
 
 __all__ = [
   'Run',
@@ -118,10 +123,11 @@ def build_optimizer(
 
   Args:
     config: a mapping with the `name` of an optimizer of Optax (one that takes a
-      learning rate) and its arguments. Each is a schedule's config (see
-      `build_schedule`), a number, or what is no hyperparameter (a boolean, a
-      mask, a dtype), which passes through. `schedules` may be a mapping of
-      configs that several hyperparameters refer to, by name.
+      learning rate) and its arguments. Where Optax takes a number, it is one,
+      or a schedule: its config (see `build_schedule`), a `Schedule`, or another
+      callable of the count. What is no hyperparameter (a boolean, a mask, a
+      dtype) passes through. `schedules` may be a mapping of configs that
+      several hyperparameters refer to, by name.
     run: what the run is made of, to resolve durations: see `build_schedule`.
     inject: `inject_hyperparams` or `inject_stateful_hyperparams`.
     path: where the config is in a larger one, for errors.
@@ -167,7 +173,8 @@ def build_schedules(
     path: where the config is in a larger one, for errors.
 
   Returns:
-    By the name of the argument, what is a schedule; numbers as constants.
+    By the name of the argument, what is a schedule, or another callable of the
+    count; numbers as constants.
 
   Raises:
     ValueError: as `build_optimizer`.
@@ -176,12 +183,16 @@ def build_schedules(
   >>> build_schedules({'name': 'adamw', 'learning_rate': 0.1, 'nesterov': True})
   {'learning_rate': Constant(constant=0.1)}
   """
-  _, arguments = _read_optimizer(config, run, path)
-  return {
-    name: as_schedule(value) if is_real(value) else value
-    for name, value in arguments.items()
-    if is_real(value) or isinstance(value, spec_lib.KINDS)
-  }
+  factory, arguments = _read_optimizer(config, run, path)
+  parameters = inspect.signature(factory).parameters
+  schedules = {}
+  for name, value in arguments.items():
+    if is_stateful(value):
+      schedules[name] = value
+    elif is_real(value) or is_hyperparam(parameters[name], value):
+      with errors_at(dotted(path, name)):
+        schedules[name] = as_schedule(value)
+  return schedules
 
 
 def _read_optimizer(
@@ -209,15 +220,33 @@ def _read_optimizer(
   optimizers = _optimizers()
   name = pop_name('optimizer', optimizers.get, optimizers, arguments, path)
   factory = optimizers[name]
-  parameters = {
+  parameters = inspect.signature(factory).parameters
+  required = {
     parameter.name: parameter.default is inspect.Parameter.empty
-    for parameter in inspect.signature(factory).parameters.values()
+    for parameter in parameters.values()
   }
-  check_keys(name, parameters, arguments, path)
+  check_keys(name, required, arguments, path)
   for key, value in arguments.items():
-    if is_mapping(value) or (isinstance(value, str) and value in reader.shared):
-      arguments[key] = reader.schedule(value, dotted(path, key), 0)
+    where = dotted(path, key)
+    arguments[key] = _argument(reader, parameters[key], value, where)
   return factory, arguments
+
+
+def _argument(
+  reader: Reader, parameter: inspect.Parameter, value: Any, path: str
+) -> Any:
+  """An argument of an optimizer, its schedule built."""
+  numeric = takes_number(parameter)
+  if is_mapping(value):
+    # A mask may be a mapping too, of the parameters' names.
+    if numeric or isinstance(dict(value.items()).get('name'), str):
+      return reader.schedule(value, path, 0)
+    return passed(value)
+  if isinstance(value, str) and value in reader.shared:
+    return reader.schedule(value, path, 0)
+  if numeric:
+    check_number(parameter, value, reader.shared, path, reader.where)
+  return value
 
 
 def to_config(schedule: Any) -> dict[str, Any]:

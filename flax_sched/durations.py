@@ -17,7 +17,9 @@ from typing import Any
 
 from flax_sched import hints
 from flax_sched import runs
+from flax_sched.runs import as_start
 from flax_sched.runs import Run
+from flax_sched.runs import Start
 
 _TERM = re.compile(
   rf'\s*([+-]?)\s*({runs.NUMBER})\s*([^\s\d+.-]*)\s*', re.ASCII
@@ -31,7 +33,9 @@ _FORMS = (
 )
 
 
-def resolve(duration: Any, run: Any, *, path: str, start: int = 0) -> Any:
+def resolve(
+  duration: Any, run: Any, *, path: str, start: Start | int = 0
+) -> Any:
   """The number of updates of a duration.
 
   Args:
@@ -42,8 +46,8 @@ def resolve(duration: Any, run: Any, *, path: str, start: int = 0) -> Any:
       is.
     run: a `Run`, or what `as_run` takes.
     path: where the duration is in a config, for errors.
-    start: the update at which the duration begins. It matters under a ramp
-      only. There the terms of a sum follow each other: `'100% - 10ep'` is where
+    start: where the duration begins. A whole update matters under a ramp only:
+      there the terms of a sum follow each other, and `'100% - 10ep'` is where
       the last ten epochs of the run begin.
 
   Returns:
@@ -63,8 +67,38 @@ def resolve(duration: Any, run: Any, *, path: str, start: int = 0) -> Any:
   return phases({'': duration}, run, path=path, start=start)['']
 
 
+def after(
+  duration: Any, run: Any, *, path: str, start: Start | int = 0
+) -> Start:
+  """Where something ends, and what follows it begins.
+
+  Args:
+    duration: how long it is: see `resolve`.
+    run: a `Run`, or what `as_run` takes.
+    path: where the duration is in a config, for errors.
+    start: where it begins.
+
+  Returns:
+    Its end. Of what is no duration, it is not known: the start stands for it.
+
+  Raises:
+    ValueError: as `resolve`.
+
+  >>> after('33%', Run(total_steps=50), path='warmup_steps')
+  Start(update=17, exact=Fraction(33, 2), unknown='')
+  """
+  run, start = runs.as_run(run), as_start(start)
+  terms = _parse(duration, path)
+  if terms is None:
+    unknown = start.unknown or f'{path}={duration!r}'
+    return start.rounded()._replace(unknown=unknown)
+  length = resolve(duration, run, path=path, start=start)
+  exact = _end(start.exact, terms, run, f'{path}: {duration!r}', start.unknown)
+  return Start(start.update + length, exact, start.unknown)
+
+
 def phases(
-  durations: Mapping[str, Any], run: Any, *, path: str, start: int = 0
+  durations: Mapping[str, Any], run: Any, *, path: str, start: Start | int = 0
 ) -> dict[str, Any]:
   """The numbers of updates of durations that follow one another.
 
@@ -76,7 +110,7 @@ def phases(
       is returned as it is changes no other one.
     run: a `Run`, or what `as_run` takes.
     path: where the durations are in a config, for errors.
-    start: the update at which the first one begins.
+    start: where the first one begins.
 
   Returns:
     The updates of each. Plain steps stay what they are, and no positive
@@ -91,9 +125,9 @@ def phases(
   {'warmup': 33, 'stable': 34, 'decay': 33}
   """
   run, lengths = runs.as_run(run), dict(durations.items())
-  end, unknown = Fraction(start), ''
+  update, end, unknown = as_start(start)
   least: dict[str, int] = {}
-  ends = [start]  # less the least lengths up to there
+  ends = [update]  # less the least lengths up to there
   for name, duration in lengths.items():
     where = '.'.join(part for part in (path, name) if part) or 'duration'
     terms = _parse(duration, where)
@@ -101,8 +135,7 @@ def phases(
       unknown = unknown or f'{name}={duration!r}'
       continue
     begin = end
-    for amount, unit in terms:
-      end = _move(end, amount, unit, run, f'{where}: {duration!r}', unknown)
+    end = _end(begin, terms, run, f'{where}: {duration!r}', unknown)
     if end < begin and isinstance(duration, str):
       raise ValueError(
         f'{where}: {duration!r} must not be negative, but is '
@@ -165,6 +198,19 @@ def _whole(amount: Fraction | None, duration: Any, path: str) -> Fraction:
 
 # ---------------------------------------------------------------------------
 # Moving along the run. Positions are in updates, and exact.
+
+
+def _end(
+  position: Fraction,
+  terms: list[tuple[Fraction, str]],
+  run: Run,
+  where: str,
+  unknown: str,
+) -> Fraction:
+  """The position that is all terms of a duration after another one."""
+  for amount, unit in terms:
+    position = _move(position, amount, unit, run, where, unknown)
+  return position
 
 
 def _move(

@@ -1,13 +1,20 @@
-"""The keys of a config: names, unknown and missing keys, arguments in pairs."""
+"""The keys of a config: names, unknown and missing keys, what each may hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 import contextlib
+import inspect
 import re
 from typing import Any
 
+import jax
+from jax import numpy as jnp
+import numpy as np
+
+from flax_sched.arguments import is_real
 from flax_sched.hints import did_you_mean
+from flax_sched.transformation import is_hyperparam
 
 SCALES = 'boundaries_and_scales'
 
@@ -69,6 +76,77 @@ def _accepted(parameters: Iterable[str]) -> list[str]:
 def listing(names: Iterable[Any], none: str = 'no keys') -> str:
   """Names for an error."""
   return ', '.join(map(str, names)) or none
+
+
+# ---------------------------------------------------------------------------
+# Hyperparameters.
+
+
+def takes_number(parameter: inspect.Parameter) -> bool:
+  """Whether an optimizer's argument is a number that may follow a schedule."""
+
+  def function(count: Any) -> Any:
+    return count
+
+  # A dtype may not follow a function, nor a seed be a fraction.
+  return all(is_hyperparam(parameter, value) for value in (0.5, function))
+
+
+def check_number(
+  parameter: inspect.Parameter,
+  value: Any,
+  shared: Iterable[str],
+  path: str,
+  where: str,
+) -> None:
+  """Raises an error for what is neither a number nor a schedule.
+
+  Args:
+    parameter: the optimizer's, which is a number.
+    value: what it is given, once configs and names are schedules.
+    shared: the names of schedules.
+    path: where the value is, for the error.
+    where: where the named schedules are.
+
+  Raises:
+    ValueError: for a string.
+    TypeError: for anything else.
+  """
+  if is_real(value) or (callable(value) and not isinstance(value, type)):
+    return
+  if isinstance(value, jax.Array) and any(
+    jnp.issubdtype(value.dtype, kind) for kind in (np.floating, np.integer)
+  ):
+    return
+  hint = ''
+  if value is None:
+    annotation = str(parameter.annotation)
+    if parameter.default is None or re.search('None|Optional', annotation):
+      return
+    hint = f' Without the key it is {parameter.default!r}.'
+  elif isinstance(value, str):
+    names = f' Names there: {listing(shared, "none")}.'
+    hint = _unquoted(value) or did_you_mean(value, shared) + names
+  kind = ValueError if isinstance(value, str) else TypeError
+  raise kind(
+    f"{path} must be a number, a schedule (a mapping with a 'name', a name in "
+    f'{where}, or an object), or a function of the count, got {value!r}.{hint}'
+  )
+
+
+def _unquoted(text: str) -> str:
+  """A sentence for a number that is given as a string."""
+  try:
+    return f' Write the number {float(text)!r}, not a string.'
+  except ValueError:
+    return ''
+
+
+def passed(value: Any) -> Any:
+  """A value as it is, but a ConfigDict as a dict: JAX knows no other tree."""
+  if is_mapping(value) and not isinstance(value, Mapping):
+    return {key: passed(x) for key, x in value.items()}
+  return value
 
 
 # ---------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 import dataclasses
 from typing import Any
 
@@ -12,7 +12,9 @@ from flax_sched import keys
 from flax_sched.hints import did_you_mean
 from flax_sched.keys import dotted
 from flax_sched.keys import is_mapping
+from flax_sched.runs import as_start
 from flax_sched.runs import Run
+from flax_sched.runs import Start
 from flax_sched.schedule import as_schedule
 
 # Arguments that are schedules, so that a string there is the name of one.
@@ -23,6 +25,7 @@ _PHASES = (
   'stable_steps',
   'up_steps',
   'down_steps',
+  'begin',
   'transition_begin',
   'transition_steps',
   'decay_steps',
@@ -47,8 +50,9 @@ class Reader:
   where: str = 'schedules'
   inside: tuple[str, ...] = ()
 
-  def schedule(self, config: Any, path: str, start: int) -> Any:
+  def schedule(self, config: Any, path: str, start: Start | int) -> Any:
     """The schedule of a config, which counts from step `start` of the run."""
+    start = as_start(start)
     if isinstance(config, str):
       return self._named(config, path, start)
     if not is_mapping(config):
@@ -64,14 +68,14 @@ class Reader:
       keys.pair_scales(arguments, path)
     keys.check_keys(name, builder.parameters, arguments, path)
     steps = {key for key in arguments if key in builder.steps}
-    arguments.update(self._steps(arguments, steps, path, start))
+    built = self._steps(arguments, steps, path, start)
     for key in arguments:
       if key not in steps:
-        arguments[key] = self._argument(key, arguments, path, start)
+        built[key] = self._argument(key, name, arguments, path, start)
     with keys.errors_at(path):
-      return builder.build(**arguments)
+      return builder.build(**built)
 
-  def _named(self, name: str, path: str, start: int) -> Any:
+  def _named(self, name: str, path: str, start: Start) -> Any:
     if name not in self.shared:
       raise ValueError(
         f'{path or "build_schedule"}: a string must be a name in {self.where}, '
@@ -86,56 +90,72 @@ class Reader:
     return reader.schedule(self.shared[name], dotted(self.where, name), start)
 
   def _argument(
-    self, key: str, arguments: Mapping[str, Any], path: str, start: int
+    self,
+    key: str,
+    name: str,
+    arguments: Mapping[str, Any],
+    path: str,
+    start: Start,
   ) -> Any:
-    """An argument: the schedules in it built."""
-    value, path = arguments[key], dotted(path, key)
+    """An argument of what has this name: the schedules in it built."""
+    value, where = arguments[key], dotted(path, key)
     if key in ('schedules', 'factors'):
-      starts = _starts(arguments, start)
+      starts = self._starts(arguments.get('boundaries'), path, start)
       return tuple(
-        self.schedule(part, dotted(path, str(name)), starts.get(i, start))
-        for i, (name, part) in enumerate(keys.in_order(value, path))
+        self.schedule(part, dotted(where, str(place)), starts.get(i, start))
+        for i, (place, part) in enumerate(keys.in_order(value, where))
       )
     if key in _SCHEDULES:
-      after = arguments.get('warmup_steps')
-      late = after if isinstance(after, int) else 0
-      return self.schedule(value, path, start + late)
+      before = 'begin' if name == 'Shift' else 'warmup_steps'
+      if before in arguments:
+        start = self._after(arguments[before], dotted(path, before), start)
+      return self.schedule(value, where, start)
     if is_mapping(value):
       if 'name' in value:
-        return self.schedule(value, path, start)
+        return self.schedule(value, where, start)
       return dict(value.items())
     return value
+
+  def _starts(
+    self, boundaries: Any, path: str, start: Start
+  ) -> dict[int, Start]:
+    """Where the parts of a join begin, after the first one."""
+    several = isinstance(boundaries, (list, tuple)) or (
+      getattr(boundaries, 'ndim', 0) == 1
+    )
+    return {
+      i + 1: self._after(boundary, f'{dotted(path, "boundaries")}[{i}]', start)
+      for i, boundary in enumerate(boundaries if several else ())
+    }
+
+  def _after(self, duration: Any, path: str, start: Start) -> Start:
+    return durations.after(duration, self.run, path=path, start=start)
 
   def _steps(
     self,
     arguments: Mapping[str, Any],
-    names: Iterable[str],
+    names: Collection[str],
     path: str,
-    start: int,
+    start: Start,
   ) -> dict[str, Any]:
     """The arguments that are numbers of steps, their durations resolved."""
-    lengths = {
-      name: arguments[name] for name in _PHASES if _is_duration(name, arguments)
-    }
     found = durations.phases(
-      {k: v for k, v in lengths.items() if k in names},
+      {name: arguments[name] for name in _PHASES if name in names},
       self.run,
       path=path,
       start=start,
     )
 
-    def resolved(x: Any, where: str) -> Any:
+    def resolved(x: Any, where: str, start: Start) -> Any:
       if isinstance(x, str):
         return durations.resolve(x, self.run, path=where, start=start)
       return x
 
     for name in names:
       value, where = arguments[name], dotted(path, name)
-      if name in found:
-        continue
       if is_mapping(value):
         pairs = [
-          (resolved(key, dotted(where, str(key))), x)
+          (resolved(key, dotted(where, str(key)), start), x)
           for key, x in value.items()
         ]
         found[name] = dict(pairs)
@@ -145,26 +165,9 @@ class Reader:
           )
       elif isinstance(value, (list, tuple)):
         found[name] = [
-          resolved(x, f'{where}[{i}]') for i, x in enumerate(value)
+          resolved(x, f'{where}[{i}]', start) for i, x in enumerate(value)
         ]
-      else:
-        found[name] = resolved(value, where)
+      elif name not in found:
+        # A period, say, which is as long wherever it begins.
+        found[name] = resolved(value, where, start.rounded())
     return found
-
-
-def _is_duration(name: str, arguments: Mapping[str, Any]) -> bool:
-  """Whether an argument is given as a duration, or a plain number of steps."""
-  x = arguments.get(name)
-  return isinstance(x, (str, int, float)) and not isinstance(x, bool)
-
-
-def _starts(arguments: Mapping[str, Any], start: int) -> dict[int, int]:
-  """Where the parts of a join begin, as far as that is known."""
-  boundaries = arguments.get('boundaries')
-  if not isinstance(boundaries, Sequence):
-    return {}
-  return {
-    i + 1: start + boundary
-    for i, boundary in enumerate(boundaries)
-    if isinstance(boundary, int)
-  }

@@ -1,4 +1,4 @@
-"""What a run is made of: its steps, epochs, batches."""
+"""What a run is made of: its steps, epochs, batches; and places in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 import math
 import numbers
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from flax_sched.hints import did_you_mean
 
@@ -88,6 +88,29 @@ def as_run(run: Any) -> Run:
       near = did_you_mean(key, names)
       raise ValueError(f'as_run: {key!r} is an unknown key.{near} {takes}')
   return Run(**arguments)
+
+
+class Start(NamedTuple):
+  """Where in the run something begins.
+
+  Attributes:
+    update: the update.
+    exact: what that was rounded from: what follows is rounded from there.
+    unknown: what lies before it and is of no known length, for errors.
+  """
+
+  update: int
+  exact: Fraction
+  unknown: str = ''
+
+  def rounded(self) -> Start:
+    """The same, for a length that has to do with no other one."""
+    return self._replace(exact=Fraction(self.update))
+
+
+def as_start(start: Start | int) -> Start:
+  """A start, from one or from an update."""
+  return start if isinstance(start, Start) else Start(start, Fraction(start))
 
 
 def number(x: Any) -> Fraction | None:

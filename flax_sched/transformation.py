@@ -7,12 +7,10 @@ arguments, and lets a learning rate multiply what has none of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 import inspect
 import re
-import sys
 import types
-from types import FunctionType
 import typing
 from typing import Any
 
@@ -20,6 +18,7 @@ import jax
 import numpy as np
 import optax
 
+from flax_sched import recovery
 from flax_sched import twofloat
 from flax_sched.hints import did_you_mean
 from flax_sched.schedule import Schedule
@@ -27,6 +26,9 @@ from flax_sched.stateful import is_stateful
 
 # A type that numbers have, in annotations that are strings.
 _NUMERIC = re.compile(r'float|Scalar|Numeric|ArrayLike|Schedule')
+
+# A name for a learning rate, in a factory that is not Optax's.
+_RATE = re.compile(r'^(lr|eta)$|^lr_|_lr$')
 
 # A name for a number of things, or for a source of randomness, whatever its
 # annotation says.
@@ -70,7 +72,7 @@ class Factory:
     """
     static = {static_args} if isinstance(static_args, str) else set(static_args)
     if isinstance(transformation, optax.GradientTransformation):
-      factory, constants = _recover(caller, transformation)
+      factory, constants = recovery.recover(caller, transformation)
     elif callable(transformation):
       factory, constants = transformation, {}
     else:
@@ -81,14 +83,16 @@ class Factory:
     self.name = getattr(factory, '__name__', None) or repr(factory)
     parameters = inspect.signature(factory).parameters
     self._factory = factory
-    self._scales = _multiplies(caller, self.name, parameters, arguments)
+    self._scales = _multiplies(
+      caller, factory, self.name, parameters, arguments
+    )
     _check_names(caller, self.name, parameters, static, arguments, constants)
     self.hyperparams = {}
     self._constants = dict(constants)
     for name, value in arguments.items():
       scales = name == 'learning_rate' and self._scales
       if scales or (
-        name not in static and _is_hyperparam(parameters.get(name), value)
+        name not in static and is_hyperparam(parameters.get(name), value)
       ):
         _check_schedulable(caller, self.name, parameters.get(name), value)
         self.hyperparams[name] = value
@@ -116,8 +120,12 @@ class Factory:
     return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
+def _is_of_optax(factory: Any) -> bool:
+  return str(getattr(factory, '__module__', '')).split('.')[0] == 'optax'
+
+
 def _describe(factory: Any, name: str, constants: Mapping[str, Any]) -> str:
-  if getattr(factory, '__module__', '').split('.')[0] != 'optax':
+  if not _is_of_optax(factory):
     return ''
   plain = (bool, int, float, str)
   arguments = sorted(
@@ -128,6 +136,7 @@ def _describe(factory: Any, name: str, constants: Mapping[str, Any]) -> str:
 
 def _multiplies(
   caller: str,
+  factory: Any,
   name: str,
   parameters: Mapping[str, inspect.Parameter],
   arguments: Mapping[str, Any],
@@ -138,7 +147,11 @@ def _multiplies(
   if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
     return False
   for other in parameters:
-    if 'step_size' in other or 'learning_rate' in other:
+    if (
+      'step_size' in other
+      or 'learning_rate' in other
+      or (_RATE.search(other) and not _is_of_optax(factory))
+    ):
       raise ValueError(
         f'{caller}: {name} scales by a step size already ({other}), so '
         'learning_rate would scale its updates twice. Pass the schedule as '
@@ -181,21 +194,28 @@ def _check_schedulable(
   if p is None or not callable(value):
     return
   numeric, integer = _annotated(p)
+  whole = 'a whole number, such as a size or a count'
+  remedy = 'Pass a constant.'
   if isinstance(p.default, bool):
     kind = 'a switch'
-  elif _WHOLE.search(p.name) or (
-    not numeric and (type(p.default) is int or integer)
-  ):
-    kind = 'a whole number, such as a size or a count'
+  elif _WHOLE.search(p.name):
+    kind = whole
+  elif not numeric and (type(p.default) is int or integer):
+    kind = whole
+    default = f' = {float(p.default)}' if type(p.default) is int else ''
+    remedy = (
+      'Pass a constant, or if your factory takes any number, declare it as '
+      f'{p.name}: float{default}.'
+    )
   else:
     return
   raise TypeError(
     f'{caller}: {p.name} of {factory} is {kind}, and cannot follow a schedule, '
-    f'got {value!r}. Pass a constant.'
+    f'got {value!r}. {remedy}'
   )
 
 
-def _is_hyperparam(p: inspect.Parameter | None, value: Any) -> bool:
+def is_hyperparam(p: inspect.Parameter | None, value: Any) -> bool:
   """Whether an argument is a hyperparameter, rather than passed through."""
   if isinstance(value, Schedule) or is_stateful(value):
     return True
@@ -226,74 +246,3 @@ def _annotated(p: inspect.Parameter | None) -> tuple[bool, bool]:
   union = typing.get_origin(p.annotation) in (typing.Union, types.UnionType)
   members = typing.get_args(p.annotation) if union else (p.annotation,)
   return float in members, int in members
-
-
-def _recover(
-  caller: str, transformation: optax.GradientTransformation
-) -> tuple[Callable[..., Any], dict[str, Any]]:
-  """The factory and the arguments that a transformation was built with.
-
-  Its functions are closures inside the factory, which hold the arguments. They
-  are right if the factory, called with them, makes the same closures again.
-  """
-  update = transformation.update
-  name, _, inner = update.__qualname__.partition('.<locals>.')
-  factory = getattr(sys.modules.get(update.__module__), name, None)
-  remedy = (
-    f'{caller}: the arguments that {name}(...) was built with cannot be '
-    'recovered. Pass the factory and its arguments instead, such as '
-    f'{caller}(optax.adamw, learning_rate=..., weight_decay=0.1); for a chain, '
-    'write a function that builds it.'
-  )
-  if not (inner and isinstance(factory, FunctionType)):
-    raise ValueError(remedy)
-  held = _held(transformation)
-  arguments = {}
-  for p in inspect.signature(factory).parameters.values():
-    if p.name in held and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-      arguments[p.name] = held[p.name]
-    elif p.default is p.empty:
-      raise ValueError(remedy)
-  try:
-    again = factory(**arguments)
-  except (TypeError, ValueError) as error:
-    raise ValueError(remedy) from error
-  if not _same(tuple(transformation), tuple(again)):
-    raise ValueError(remedy)
-  return factory, arguments
-
-
-def _held(functions: Any) -> dict[str, Any]:
-  """The variables that closures hold, those of outer functions first."""
-  held: dict[str, Any] = {}
-  for f in functions:
-    if isinstance(f, FunctionType) and f.__closure__:
-      for variable, cell in zip(
-        f.__code__.co_freevars, f.__closure__, strict=True
-      ):
-        held.setdefault(variable, cell.cell_contents)
-  inner = [x for x in held.values() if isinstance(x, FunctionType)]
-  return {**_held(inner), **held} if inner else held
-
-
-def _same(a: Any, b: Any, depth: int = 0) -> bool:
-  """Whether two values of closures are equal, functions by what they hold."""
-  if a is b:
-    return True
-  if type(a) is not type(b) or depth > 20:
-    return False
-  if isinstance(a, FunctionType):
-    if a.__code__ is not b.__code__ or a.__defaults__ != b.__defaults__:
-      return False
-    return _same(_held([a]), _held([b]), depth + 1)
-  if isinstance(a, dict):
-    return a.keys() == b.keys() and all(
-      _same(a[key], b[key], depth + 1) for key in a
-    )
-  if isinstance(a, (tuple, list)):
-    return len(a) == len(b) and all(
-      _same(x, y, depth + 1) for x, y in zip(a, b, strict=True)
-    )
-  if isinstance(a, (np.ndarray, jax.Array)):
-    return a.dtype == b.dtype and np.array_equal(a, b)
-  return bool(a == b)

@@ -1,6 +1,9 @@
 """Durations in configs: each becomes the steps that it has in the run."""
 
+import re
+
 from jax import numpy as jnp
+import numpy as np
 import pytest
 
 from config_forms import FORMS
@@ -101,6 +104,163 @@ def test_a_batch_size_ramp():
   assert build_schedule(warmed, run=ramp) == fs.warmup_schedule(
     fs.warmup_cosine_decay_schedule(0.0, 1e-3, 100, 90), 1000
   )
+
+
+RAMP = {**RUN, 'batch_size': {0: 256, 1000: 512}}
+
+
+def falling(length):
+  """The config of a straight line down."""
+  return {
+    'name': 'linear_schedule',
+    'init_value': 1.0,
+    'end_value': 0.0,
+    'transition_steps': length,
+  }
+
+
+@pytest.mark.parametrize(
+  'thousand',
+  [1000, '1000', '256_000ex', 1000.0, np.int64(1000)],
+)
+def test_a_ramp_after_a_number_of_any_kind(thousand):
+  """Step 1000 is the same place, whatever it is written as."""
+
+  def build(name, **arguments):
+    return build_schedule({'name': name, **arguments}, run=RAMP)
+
+  late = falling('512_000ex')
+  parts = (0.5, late)
+  for join in ('join_schedules', 'Join'):
+    joined = build(join, schedules=parts, boundaries=[thousand])
+    assert joined.schedules[1].transition_steps == 1000
+  shifted = build('Shift', schedule=late, begin=thousand)
+  assert shifted.schedule.transition_steps == 1000
+  # Both count from step 0 on.
+  faded = build(
+    'Crossfade',
+    old=late,
+    new=late,
+    begin=thousand,
+    transition_steps='512_000ex',
+  )
+  assert faded.transition_steps == 1000
+  assert faded.old.transition_steps == faded.new.transition_steps == 1500
+  warmed = build('warmup_schedule', schedule=late, warmup_steps=thousand)
+  assert warmed.schedules[1].transition_steps == 1000
+  phases = build(
+    'wsd_schedule',
+    peak_value=1.0,
+    warmup_steps=thousand,
+    stable_steps='512_000ex',
+    decay_steps=10,
+  )
+  assert list(phases.boundaries) == [1000, 2000]
+
+
+@pytest.mark.parametrize('join', ['join_schedules', 'Join'])
+def test_a_ramp_after_an_array_of_boundaries(join):
+  """Its numbers are known as those of a list."""
+  config = {
+    'name': join,
+    'schedules': (0.5, falling('512_000ex')),
+    'boundaries': np.array([1000]),
+  }
+  built = build_schedule(config, run=RAMP)
+  assert built == fs.join_schedules(
+    [0.5, fs.linear_schedule(1.0, 0.0, 1000)], [1000]
+  )
+
+
+@pytest.mark.parametrize(
+  ('config', 'unknown'),
+  [
+    (
+      {'name': 'join_schedules', 'boundaries': jnp.array([1000])},
+      'boundaries[0]',
+    ),
+    (
+      {'name': 'join_schedules', 'boundaries': [jnp.int32(1000)]},
+      'boundaries[0]',
+    ),
+    (
+      {'name': 'warmup_schedule', 'warmup_steps': jnp.int32(5)},
+      'warmup_steps',
+    ),
+    ({'name': 'Shift', 'begin': jnp.int32(5)}, 'begin'),
+  ],
+)
+def test_a_ramp_after_what_is_not_known(config, unknown):
+  """An error, where the length would be wrong without a word."""
+
+  def build(length):
+    late = falling(length)
+    inner = (
+      {'schedules': (0.5, late)}
+      if 'boundaries' in config
+      else {'schedule': late}
+    )
+    return build_schedule({**config, **inner}, run=RAMP, path='lr')
+
+  message = f'that is not known after lr.{unknown}='
+  with pytest.raises(ValueError, match=re.escape(message)):
+    build('512_000ex')
+  assert build('10%') == build(1000)
+
+
+@pytest.mark.parametrize('total', [10, 50, 53, 150, 399])
+def test_shares_across_schedules_make_the_whole_run(total):
+  """Each part ends where the next one begins, and the last where the run does.
+
+  Their lengths are not rounded by themselves: a half would become one twice.
+  """
+  run = {'total_steps': total}
+  two = {'name': 'warmup_schedule', 'warmup_steps': '33%'}
+  warmed = build_schedule({**two, 'schedule': falling('67%')}, run=run)
+  assert warmed.boundaries[0] + warmed.schedules[1].transition_steps == total
+  late = {'name': 'Shift', 'begin': '33%', 'schedule': falling('67%')}
+  shifted = build_schedule(late, run=run)
+  assert shifted.begin + shifted.schedule.transition_steps == total
+  inner = {
+    'name': 'join_schedules',
+    'schedules': (falling('37.5%'), falling('50%')),
+    'boundaries': ('37.5%',),
+  }
+  outer = {
+    'name': 'Join',
+    'schedules': (falling('12.5%'), inner),
+    'boundaries': ('12.5%',),
+  }
+  joined = build_schedule(outer, run=run)
+  first, (second, third) = joined.schedules[0], joined.schedules[1].schedules
+  assert first.transition_steps == joined.boundaries[0]
+  assert second.transition_steps == joined.schedules[1].boundaries[0]
+  lengths = [part.transition_steps for part in (first, second, third)]
+  assert sum(lengths) == total
+
+
+def test_a_share_after_one_that_is_less_than_a_step():
+  """That one is a step all the same, and what follows makes way for it."""
+  config = {
+    'name': 'warmup_schedule',
+    'warmup_steps': '0.1%',
+    'schedule': falling('99.9%'),
+  }
+  built = build_schedule(config, run={'total_steps': 100})
+  assert built == build_schedule(
+    {**config, 'warmup_steps': 1, 'schedule': falling(99)}
+  )
+
+
+def test_a_period_does_not_depend_on_where_it_begins():
+  """It is rounded by itself: 10% of 53 steps are 5, at step 17.49 too."""
+  config = {
+    'name': 'warmup_schedule',
+    'warmup_steps': '33%',
+    'schedule': {'name': 'Repeat', 'schedule': falling(5), 'period': '10%'},
+  }
+  built = build_schedule(config, run={'total_steps': 53})
+  assert built.schedules[1].period == 5
 
 
 @pytest.mark.parametrize(

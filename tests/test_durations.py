@@ -8,9 +8,11 @@ import pytest
 
 from example_runs import IMAGENET
 from example_runs import RAMP
+from flax_sched.durations import after
 from flax_sched.durations import phases
 from flax_sched.durations import resolve
 from flax_sched.runs import Run
+from flax_sched.runs import Start
 
 # A language model: 3.2e11 tokens, 2**19 at a time, 2**20 from step 5000 on.
 TOKENS = Run(
@@ -150,3 +152,26 @@ def test_phases_take_what_is_no_duration():
   assert lengths['b'] is array
   assert (lengths['a'], lengths['c']) == (51, 959)
   assert phases({'a': None, 'b': '5%'}, RAMP, path='') == {'a': None, 'b': 1}
+
+
+@pytest.mark.parametrize(
+  ('duration', 'start', 'expected'),
+  [
+    ('33%', 0, Start(17, Fraction(33, 2))),
+    ('67%', Start(17, Fraction(33, 2)), Start(50, Fraction(50))),
+    ('0.1%', 0, Start(1, Fraction(1, 20))),
+    ('99.9%', Start(1, Fraction(1, 20)), Start(50, Fraction(50))),
+    (np.int64(7), Start(17, Fraction(33, 2)), Start(24, Fraction(47, 2))),
+    (-5, 0, Start(-5, Fraction(-5))),
+    (
+      None,
+      Start(17, Fraction(33, 2)),
+      Start(17, Fraction(17), 'lr.begin=None'),
+    ),
+    (None, Start(17, Fraction(17), 'a=0'), Start(17, Fraction(17), 'a=0')),
+  ],
+)
+def test_what_follows_begins_where_it_ends(duration, start, expected):
+  """Exactly, and at a whole update; after what is no duration, who knows."""
+  run = Run(total_steps=50)
+  assert after(duration, run, path='lr.begin', start=start) == expected

@@ -6,8 +6,10 @@ import re
 import hypothesis
 from hypothesis import strategies as st
 
+from flax_sched.durations import after
 from flax_sched.durations import phases
 from flax_sched.durations import resolve
+from flax_sched.runs import as_start
 from flax_sched.runs import Run
 
 AMOUNTS = st.fractions(0, 50, max_denominator=1000).map(
@@ -146,3 +148,25 @@ def test_phases_keep_plain_steps_and_positive_phases(phase, ramp, every):
     else:
       positive = float(re.match(r'[\d.]+', duration).group()) > 0
       assert lengths[name] >= positive
+
+
+@hypothesis.given(
+  parts=st.lists(st.integers(10, 1000), min_size=1, max_size=6),
+  total=st.integers(2000, 9000),
+  every=st.integers(1, 5),
+  first=st.integers(0, 10),
+)
+def test_schedules_one_after_the_other_make_up_the_run(
+  parts, total, every, first
+):
+  """As phases do, where each has an update: none is rounded by itself."""
+  parts.append(10_000 - sum(parts))
+  run = Run(total_steps=total * every, gradient_accumulation=every)
+  start = as_start(first)
+  for i, x in enumerate(parts):
+    begin = start
+    duration = f'{decimal(Fraction(x, 100))}%'
+    length = resolve(duration, run, path='', start=begin)
+    start = after(duration, run, path=str(i), start=begin)
+    assert start.update == begin.update + length
+  assert start.update == first + total

@@ -9,6 +9,7 @@ import optax
 import pytest
 
 import flax_sched as fs
+from flax_sched import recovery
 from flax_sched import transformation
 
 # What inspection can't fill in: (positional values, why).
@@ -63,7 +64,7 @@ def test_recovers_the_arguments_or_refuses(factory):
     with pytest.raises(ValueError, match='Pass the factory and its arguments'):
       fs.inject_hyperparams(built, b1=0.5)
     return
-  found, recovered = transformation._recover('f', built)
+  found, recovered = recovery.recover('f', built)
   if factory is optax.scale_by_learning_rate:  # It builds another factory's.
     assert (found, recovered) == (optax.scale, {'step_size': -0.1})
     return
@@ -142,6 +143,47 @@ def test_refuses_a_second_step_size():
   for tx in (optax.scale(-0.1), optax.scale, optax.scale_by_polyak):
     with pytest.raises(ValueError, match='scales by a step size already'):
       fs.inject_hyperparams(tx, learning_rate=0.1)
+
+
+@pytest.mark.parametrize('name', ['lr', 'eta', 'lr_max', 'peak_lr'])
+def test_refuses_a_learning_rate_by_another_name(name):
+  """Also where the factory has a default for it, which would be the second."""
+  factory = {
+    'lr': lambda lr=0.1: optax.sgd(lr),
+    'eta': lambda eta=0.1: optax.sgd(eta),
+    'lr_max': lambda lr_max=0.1: optax.sgd(lr_max),
+    'peak_lr': lambda peak_lr=0.1: optax.sgd(peak_lr),
+  }[name]
+  with pytest.raises(
+    ValueError, match=rf'step size already \({name}\).* the schedule as {name},'
+  ):
+    fs.inject_hyperparams(factory, learning_rate=0.1)
+  assert fs.inject_hyperparams(factory, **{name: 0.1})
+  noise = fs.inject_hyperparams(
+    optax.add_noise, eta=0.5, gamma=0.5, key=0, learning_rate=0.25
+  )
+  assert 'learning_rate' in noise.init(jnp.ones(2)).hyperparams
+
+
+def test_a_whole_number_by_its_default():
+  """How the factory says that it is none."""
+
+  def factory(learning_rate, decay=0, size: int = 2):
+    del size
+    return optax.chain(
+      optax.add_decayed_weights(decay), optax.sgd(learning_rate)
+    )
+
+  def mended(learning_rate, decay: float = 0.0):
+    return factory(learning_rate, decay)
+
+  decay = fs.linear_schedule(0.5, 0.0, 10)
+  with pytest.raises(TypeError, match=r'declare it as decay: float = 0\.0'):
+    fs.inject_hyperparams(factory, learning_rate=0.1, decay=decay)
+  with pytest.raises(TypeError, match=r'declare it as size: float = 2\.0'):
+    fs.inject_hyperparams(factory, learning_rate=0.1, size=decay)
+  tx = fs.inject_hyperparams(mended, learning_rate=0.1, decay=decay)
+  assert tx.init(jnp.ones(2)).hyperparams['decay'] == 0.5
 
 
 def test_misspelt_and_missing_arguments():
