@@ -14,6 +14,7 @@ from flax_sched import keys
 from flax_sched.arguments import is_real
 from flax_sched.findings import Finding
 from flax_sched.hints import did_you_mean
+from flax_sched.runs import as_run
 from flax_sched.runs import Run
 from flax_sched.spans import MAX_COUNT
 from flax_sched.survey import survey
@@ -81,21 +82,23 @@ def check(
   * `above_peak`: a value is above `peak_value`.
   * `warmup_too_long`: the value only rises, for more than half of the run, and
     falls after; or for all of it, with its peak after the run. A rise that
-    never ends is none.
+    ends with the run, to stay there, or never ends is none.
   * `flat`: all values of the run are equal, and others follow after it.
   * `end_not_reached`: the schedule becomes constant after the run, at another
     value. A decay that never ends is none.
   * `ends_early`: the last value, below the peak, is held for over 5% of the
     run, and a curve leads to it. The last of several stages is none.
-  * `jump`: from one step to the next, except the first, the value changes by
-    over 5% of the largest, and over 4 times as much as one step before and one
-    after. Runs below 30 steps have none.
+  * `jump`: from one step to the next, the value changes by over 5% of the
+    largest, and over 4 times as much as one step before and one after, or after
+    a spike or dip of one step. A rise from the first step is none, nor is there
+    one in runs below 30 steps.
 
   Args:
     schedule: a schedule, a number or another callable of the count; or the
       config of a schedule, see `flax_sched.config`.
     total_steps: how many updates the run has, at most 2**31 - 1.
-    run: what a config's durations are resolved by; None: `total_steps` alone.
+    run: what a config's durations are resolved by. Where it has no
+      `total_steps`, they are these updates.
     peak_value: the largest value that is meant; None: the `peak_value` of a
       config, if it has one.
     ignore: names of warnings to leave out, since they are meant.
@@ -106,7 +109,8 @@ def check(
   Raises:
     TypeError: if `schedule` is none of these.
     ValueError: if `total_steps` is not a positive integer up to 2**31 - 1,
-      `peak_value` is not finite, or `ignore` has an unknown name.
+      `peak_value` is not finite, `ignore` has an unknown name, or a callable
+      fails after the run.
 
   >>> import flax_sched as fs
   >>> lr = fs.warmup_cosine_decay_schedule(0.0, 0.003, 100, 1000)
@@ -129,9 +133,11 @@ to step 1,100, to 0. Train for 1,100 steps, or let the schedule end at 1,000.
   if keys.is_mapping(schedule):
     if peak_value is None and is_real(schedule.get('peak_value')):
       peak_value = schedule.get('peak_value')
-    schedule = config.build_schedule(
-      schedule, run=run or Run(total_steps=int(total_steps))
-    )
+    run = as_run(run)
+    if run.total_steps is None:
+      steps = int(total_steps) * run.gradient_accumulation
+      run = dataclasses.replace(run, total_steps=steps)
+    schedule = config.build_schedule(schedule, run=run)
   if peak_value is not None and not np.isfinite(peak_value):
     raise ValueError(
       f'check: peak_value must be finite, got {peak_value!r}. Leave it out to '

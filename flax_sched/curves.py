@@ -11,6 +11,7 @@ import abc
 import math
 from typing import Any
 
+import jax
 import numpy as np
 
 from flax_sched import numerics
@@ -47,10 +48,13 @@ class Curve(Schedule):
   def _repeated(self, period: Any, t_mult: Any) -> Schedule:
     if twofloat.is_host(t_mult) and t_mult == 1:
       return super()._repeated(period, t_mult)
-    if not (twofloat.is_host(self.steps) and self.steps == period):
+    lengths = (self.steps, period)
+    traced = any(isinstance(length, jax.core.Tracer) for length in lengths)
+    if traced or not np.array_equal(*lengths):
       raise ValueError(
-        f'repeat: period must be the length of the curve where t_mult is not '
-        f'1, got {period} for {self!r}.'
+        f'repeat: period must be the length of the curve, {self.steps}, where '
+        f't_mult is not 1, got {period} for {self!r}. sgdr_schedule takes any, '
+        'and stretches the curve to it.'
       )
     return WarmRestarts(curve=self, period=period, t_mult=t_mult)
 

@@ -71,3 +71,14 @@ class PowerLaw(Schedule):
     done = twofloat.settle(done)
     log = number(self.power) * numerics.log2_ratio(done, whole, whole - done)
     return numerics.scaled_exp2(number(self.init_value), log)
+
+  def _stretched(self, factor: float) -> Schedule:
+    # Not rounded: neither need be whole, and the timescale of Adafactor is 1.
+    return self.replace(
+      **{
+        name: spans.stretched(
+          getattr(self, name), factor, f'stretch: {name}', rounded=False
+        )
+        for name in ('timescale', 'offset')
+      }
+    )

@@ -131,11 +131,12 @@ def _warmup_too_long(curve: Survey) -> _Found:
       'warm-up, or train longer.'
     )
   later, step = curve.after.peak()
-  # At total_steps a rise has just ended; one that goes on for ever is no
-  # warm-up.
-  if later <= curve.peak + rounding or later > HUGE:
+  if later <= curve.peak + rounding or later > HUGE or step > FOREVER:
     return None
-  if not curve.total_steps < step <= FOREVER:
+  if step == curve.total_steps:  # the rise ends with the run,
+    if curve.end >= later - rounding:  # to stay there
+      return None
+  elif curve.after.fades(curve.total_steps, step):
     return None
   return curve.total_steps - 1, (
     f'the value still rises at the last step: to {later:.6g} at step {step:,}, '
@@ -160,6 +161,8 @@ def _end_not_reached(curve: Survey) -> _Found:
   if step is None or curve.flat:  # for which there is a better warning
     return None
   if step <= curve.total_steps or abs(curve.end - stop) <= curve.rounding:
+    return None
+  if curve.after.fades(curve.total_steps, step):
     return None
   return step, (
     f'the run stops at {stop:.6g}, and the schedule changes up to step '
@@ -195,11 +198,14 @@ def _jump(curve: Survey) -> _Found:
     a, b, c = run.at(np.stack([low, middle, high]))
     left = np.abs(b - a) > np.abs(c - b)
     low, high = np.where(left, low, middle), np.where(left, middle, high)
-  around = run.at(low + np.arange(-1, 3)[:, np.newaxis])
-  before, change, after = np.abs(np.diff(around, axis=0))
-  sharp = (change > least) & (change > _SHARP * np.maximum(before, after))
-  # From step 0 to 1 it is a warm-up of one step.
-  steps = high[sharp & (low > 0)]
+  around = run.at(low + np.arange(-1, 4)[:, np.newaxis])
+  before, change, after, beyond = np.abs(np.diff(around, axis=0))
+  back = np.abs(around[3] - around[1])  # after a spike of one step
+  rest = np.maximum(before, np.minimum(after, np.maximum(back, beyond)))
+  sharp = (change > least) & (change > _SHARP * rest)
+  # A rise from step 0 to 1 is a warm-up of one step.
+  warmup = (low == 0) & (around[2] > around[1]) & (after < back)
+  steps = high[sharp & ~warmup]
   if not steps.size or curve.total_steps < _SHORT_RUN:
     return None
   old, new = run.at(np.array([steps[0] - 1, steps[0]]))

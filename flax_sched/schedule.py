@@ -149,8 +149,9 @@ class Schedule(Formula):
   def stretch(self, factor: Any) -> Schedule:
     """The schedule, but `factor` times as long: schedule(n / factor).
 
-    Every length in it is multiplied and rounded to the nearest step, so that
-    the curve stays as smooth as it was.
+    Every length in it is multiplied and rounded to the nearest step, and to at
+    least 1, so that the curve stays as smooth as it was. The timescale of a
+    power of the count is not rounded.
 
     Args:
       factor: how many times as long, above 0.

@@ -22,6 +22,7 @@ from flax_sched.twofloat import is_host
 from flax_sched.twofloat import TwoFloat
 
 MAX_COUNT = 2**31 - 1
+_SHORTEST = 2.0**-64  # step: float32 holds the ratio of any count to it
 
 STEPS = 'steps'
 # The type of a number of steps: of a schedule's parameter and of an argument.
@@ -186,30 +187,39 @@ def whole(steps: Any) -> Any:
   return steps
 
 
-def stretched(steps: Any, factor: float, where: str) -> Any:
+def stretched(
+  steps: Any, factor: float, where: str, *, rounded: bool = True
+) -> Any:
   """A number of steps, or an array of them, times a factor.
 
   Args:
-    steps: integers, which are rounded to the nearest one; or floats.
+    steps: integers; or floats, which are counts only beyond int32.
     factor: above 0.
     where: what to name in errors.
+    rounded: whether counts are rounded to the nearest integer, or if they are
+      above 0 to at least 1.
 
   Raises:
     TypeError: if it is a tracer.
-    ValueError: if it leaves int32.
+    ValueError: if it leaves int32, where that is rounded.
   """
   if isinstance(steps, jax.core.Tracer):
     raise TypeError(f'{where} must be concrete, got {steps!r}.')
-  exact = np.asarray(steps, np.float64) * factor
-  if np.asarray(steps).dtype.kind not in 'iu':
-    return whole(exact.astype(np.float32)[()])
-  rounded = np.rint(exact)
-  if np.any(np.abs(rounded) > MAX_COUNT):
+  given = np.asarray(steps, np.float64)
+  integers = rounded and np.asarray(steps).dtype.kind in 'iu'
+  counts = rounded & (integers | (given > MAX_COUNT))
+  exact = np.where(counts, np.rint(given * factor), given * factor)
+  least = np.where(counts, 1.0, _SHORTEST)
+  exact = np.where(given > 0, np.maximum(exact, least), exact)[()]
+  if integers and np.any(np.abs(exact) > MAX_COUNT):
     raise ValueError(
       f'{where} must be at most 2**31 - 1 = {MAX_COUNT}, got {steps!r} times '
       f'{factor!r}.'
     )
-  return rounded.astype(np.int32)[()]
+  if integers:
+    return exact.astype(np.int32)
+  near = whole(exact)
+  return near if _is_integer(near) else whole(near.astype(np.float32))
 
 
 # ---------------------------------------------------------------------------
@@ -219,19 +229,25 @@ def stretched(steps: Any, factor: float, where: str) -> Any:
 def floor_divide(count: Any, steps: Any) -> Any:
   """How many whole spans of `steps` are done."""
   if is_host(count) and is_host(steps):
-    return count // np.int64(steps)
-  if np.issubdtype(steps.dtype, np.floating):  # longer than any device count
-    return jnp.zeros_like(jnp.asarray(count, np.int32))
-  steps = jnp.maximum(jnp.asarray(steps, np.int32), np.int32(1))
+    return count // _at_least_1(np.int64(steps))
+  if np.issubdtype(steps.dtype, np.floating):
+    fits = jnp.asarray(steps < MAX_COUNT)  # else no count gets that far
+    whole = jnp.where(fits, steps, np.float32(1.0)).astype(np.int32)
+    return jnp.where(fits, floor_divide(count, whole), np.int32(0))
+  steps = _at_least_1(jnp.asarray(steps, np.int32))
   return jnp.asarray(count, np.int32) // steps
 
 
 def modulo(count: Any, steps: Any) -> Any:
   """What is done of the span of `steps` that the count is in."""
   if is_host(count) and is_host(steps):
-    return count % np.int64(steps)
-  whole = jnp.maximum(jnp.asarray(steps, np.int32), np.int32(1))
-  return jnp.asarray(count, np.int32) % whole
+    return count % _at_least_1(np.int64(steps))
+  steps = _at_least_1(jnp.asarray(steps, np.int32))
+  return jnp.asarray(count, np.int32) % steps
+
+
+def _at_least_1(steps: Any) -> Any:
+  return (np if is_host(steps) else jnp).maximum(steps, 1)
 
 
 def cycle(count: Any, period: Any, growth: Number) -> tuple[Span, Number]:
@@ -248,7 +264,7 @@ def cycle(count: Any, period: Any, growth: Number) -> tuple[Span, Number]:
   Returns:
     The cycle, as a span of numbers, and how many there were before it.
   """
-  n, first = number(count), number(period)
+  n, first = number(count), number(_at_least_1(period))
   before = number(floor_divide(count, period))
   even = n - before * first
   if is_host(growth) and np.ndim(growth) == 0 and growth == 1:

@@ -63,6 +63,17 @@ class Samples(NamedTuple):
       counts = np.linspace(low, high, 1025).round().astype(np.int64)
       values = self.at(counts)
 
+  def fades(self, start: int, stop: int) -> bool:
+    """Whether it is only float32 that ends the change from `start` at `stop`.
+
+    What fades for ever has half-way at most the geometric mean of what is left
+    at `start` and of the last bit: an exponential has that, others have less.
+    """
+    counts = np.array([start, (start + stop) // 2, stop])
+    first, middle, last = self.at(counts)
+    bit = float(np.spacing(np.abs(np.float32(last))))
+    return bool((middle - last) ** 2 <= abs(first - last) * bit)
+
 
 class Survey(NamedTuple):
   """What the warnings look at."""
@@ -123,13 +134,25 @@ def _evaluator(schedule: Any, total_steps: int) -> tuple[Any, int]:
   schedule = jax.device_get(as_schedule(schedule))
 
   def together(counts: Any) -> Any:
-    return np.asarray(schedule(counts), np.float64)
+    try:
+      return np.asarray(schedule(counts), np.float64)
+    except Exception:
+      one_by_one(counts[counts >= total_steps])  # whose error names the count
+      raise
 
   def one(count: Any) -> float:
     try:
       return float(schedule(count))
     except OverflowError:  # of Python's floats
       return MAX_FLOAT32
+    except Exception as error:
+      if count < total_steps:
+        raise
+      raise ValueError(
+        f'check: schedule failed at count {count:,}, past the end of the run '
+        f'of {total_steps:,} steps, where check looks too: {error!r}. Let it '
+        f'hold its last value, as table[min(n, {total_steps - 1})] does.'
+      ) from error
 
   def one_by_one(counts: Any) -> Any:
     values = [one(count) for count in counts.ravel()]

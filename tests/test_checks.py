@@ -14,6 +14,7 @@ import pytest
 import flax_sched as fs
 from flax_sched.checks import check
 from flax_sched.findings import Finding
+from flax_sched.runs import Run
 import zoo
 
 MAX_COUNT = 2**31 - 1
@@ -35,6 +36,11 @@ def stages(*boundaries):
 def joined(old, new, boundary):
   """One schedule after the other."""
   return fs.join_schedules([old, new], [boundary])
+
+
+def spike(value, step):
+  """0.001, but for one step."""
+  return joined(joined(1e-3, value, step), 1e-3, step + 1)
 
 
 def names(report):
@@ -99,6 +105,15 @@ CASES = [
     warmup(5 * 10**8, 5 * 10**8),
     10**9,
   ),
+  # It ends with the run, and falls after it, or stays.
+  (
+    'warmup_too_long',
+    fs.wsd_schedule(0.1, 100, 100, 100, 0.01),
+    100,
+    99,
+    fs.linear_schedule(0.9, 0.999, 100),
+    100,
+  ),
   ('flat', stages(1000), 1000, 1000, stages(999), 1000),
   ('flat', joined(0.1, FALLING, 10**6), 1000, 10**6 + 1, CONSTANT, 1000),
   # The decay counts from the end of the warm-up.
@@ -150,6 +165,12 @@ CASES = [
     ('jump', stages(3), 40, 3, warmup(steps, 40), 40) for steps in (1, 2, 3, 5)
   ),
   ('jump', stages(30), 40, 30, fs.polynomial_schedule(1, 0, 0.5, 40), 40),
+  # A spike and a dip of one step, a first update that is far too large.
+  ('jump', spike(1.0, 400), 1000, 400, fs.cyclic_schedule(0.1, 1, 1), 1000),
+  ('jump', spike(0.0, 400), 1000, 400, fs.cyclic_schedule(0.1, 1, 2), 1000),
+  ('jump', spike(1.0, 1), 1000, 1, spike(1.0, 400), 400),
+  ('jump', spike(1.0, 0), 1000, 1, spike(0.0, 0), 1000),
+  ('jump', spike(1.0, 0), 10**9, 1, lambda n: 1 / (1 + n), 1000),
   (
     'not_finite',
     lambda n: np.where(n < 77, 1.0, np.nan),
@@ -239,6 +260,53 @@ def test_the_report_has_the_values():
     f'{finding.name}: {finding.message}' for finding in report.warnings
   ]
   assert names(report) == ['zero_at_start', 'end_not_reached']
+
+
+@pytest.mark.parametrize('total_steps', [100, 1000, 10**4, 10**5])
+@pytest.mark.parametrize(
+  'endless',
+  [
+    fs.adafactor_decay_schedule(),
+    fs.adafactor_decay_schedule(0.5),
+    fs.bias_corrected_decay_schedule(0.999),
+    fs.bias_corrected_decay_schedule(0.9999),
+    1.0 - fs.inverse_time_decay(1.0, 1.0, 100),
+    1.0 - fs.exponential_decay(1.0, 0.5, 5000),
+    1e-3 + fs.exponential_decay(1.0, 0.5, 5000),
+    0.9 - fs.exponential_decay(0.1, 0.5, 200, staircase=True),
+    lambda n: 0.1 + jnp.exp(-n / 3000),
+    lambda n: 0.9 - 0.5 / (1 + n) ** 2,
+  ],
+)
+def test_what_only_float32_ends_has_no_end(endless, total_steps):
+  """A rise or decay for ever comes too close to its limit for a float32."""
+  report = check(endless, total_steps)
+  assert not {'warmup_too_long', 'end_not_reached'} & {*names(report)}, report
+
+
+@pytest.mark.parametrize('done', [0.01, 0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize('end', [0.0, 1e-6, 0.05, 0.9])
+@pytest.mark.parametrize(
+  'build',
+  [
+    lambda end: fs.linear_schedule(1.0, end, 10**5),
+    lambda end: fs.cosine_decay_schedule(1.0, 10**5, end_value=end),
+    lambda end: fs.cosine_decay_schedule(
+      1.0, 10**5, end_value=end, exponent=2.0
+    ),
+    lambda end: fs.polynomial_schedule(1.0, end, 4.0, 10**5),
+    lambda end: fs.polynomial_schedule(1.0, end, 0.5, 10**5),
+    lambda end: fs.rex_schedule(1.0, end, 10**5),
+    lambda end: fs.tanh_decay_schedule(1.0, end, 10**5),
+    lambda end: fs.exponential_decay(1.0, 0.5, 9000, end_value=max(end, 1e-3)),
+  ],
+)
+def test_an_end_after_the_run_is_an_end(build, end, done):
+  """However little is left, for every way to come there."""
+  total_steps = int(done * 10**5)
+  report = check(build(end), total_steps)
+  far = abs(report.last - report.end) > 1e-5
+  assert ('end_not_reached' in names(report)) or not far, report
 
 
 def test_jumps_are_counted():
@@ -382,6 +450,50 @@ def test_a_config():
   doubled = {'name': 'piecewise_constant_schedule', 'peak_value': 1.0}
   with pytest.raises(ValueError, match=r'^peak_value: unknown key'):
     check(doubled, 100)
+
+
+def test_the_run_of_a_config_is_the_one_of_the_call():
+  """Unless it has total steps of its own; the call counts updates."""
+  config = {
+    'name': 'linear_schedule',
+    'init_value': 1.0,
+    'end_value': 0.0,
+    'transition_steps': '100%',
+  }
+  for run in (
+    None,
+    {},
+    {'steps_per_epoch': 10},
+    Run(steps_per_epoch=10, gradient_accumulation=4),
+  ):
+    assert check(config, 1000, run=run).ok
+  (finding,) = check(config, 1000, run={'total_steps': 2000}).warnings
+  assert (finding.name, finding.step) == ('end_not_reached', 2000)
+
+
+TABLE = np.linspace(1.0, 0.0, 1000)
+
+
+@pytest.mark.parametrize(
+  ('function', 'count'),
+  [
+    (lambda n: TABLE[n], 1000),
+    (lambda n: TABLE.tolist()[n], 1000),
+    (lambda n: TABLE[n - 100], 1102),  # the first one above 1,100 of a sample
+  ],
+)
+def test_a_function_that_fails_after_the_run(function, count):
+  """The error names a count, and says that it is looked at."""
+  with pytest.raises(
+    ValueError,
+    match=rf'^check: schedule failed at count {count:,}, past the end of the '
+    r'run of 1,000 steps, where check looks too: IndexError\(.*Let it hold its '
+    r'last value, as table\[min\(n, 999\)\] does\.$',
+  ) as error:
+    check(function, 1000)
+  assert isinstance(error.value.__cause__, IndexError)
+  with pytest.raises(IndexError, match='out of'):
+    check(function, 1200)
 
 
 def test_values_above_the_peak_of_a_config():

@@ -21,8 +21,6 @@ from flax_sched.schedule import Minimum
 from flax_sched.schedule import Multiply
 from flax_sched.schedule import Shift
 from flax_sched.schedule import Subtract
-from flax_sched.spans import Steps
-from flax_sched.tables import Table
 import zoo
 
 LINE = fs.linear_schedule(1.0, 0.0, 10)
@@ -203,82 +201,6 @@ def test_shift_and_back(entry):
   assert entry.schedule.shift(7)(3) == entry.schedule(0)
 
 
-@plain
-def test_stretch_by_one_changes_nothing(entry):
-  """And by 3 and then a third is the schedule itself."""
-  schedule = entry.schedule
-  if entry.name.startswith('user') or 'long' in entry.name:
-    return
-  assert schedule.stretch(1) == schedule
-  if any(isinstance(part, Table) for part in zoo.parts(schedule)):
-    return
-  if any(
-    np.max(leaf, initial=0) > zoo.MAX_COUNT / 3
-    for leaf in jax.tree.leaves(schedule)
-    if np.asarray(leaf).dtype.kind == 'i'
-  ):
-    return
-  back = schedule.stretch(3).stretch(1 / 3)
-  for count in (0, 1, 17, 500, 10**5):
-    expected = pytest.approx(float(schedule(count)), rel=1e-5, abs=1e-9)
-    assert back(count) == expected
-
-
-@zoo.parametrize(
-  lambda entry: (
-    not zoo.holds_function(entry.schedule)
-    and not entry.name.startswith('user')
-    and entry.end is not None
-    and entry.end < 10**8
-  )
-)
-def test_stretched_values(entry):
-  """schedule.stretch(5)(5 n) is schedule(n): lengths are exact multiples."""
-  stretched = entry.schedule.stretch(5)
-  for count in entry.steps:
-    if count < 4 * 10**8:
-      assert stretched(5 * count) == pytest.approx(
-        float(entry.schedule(count)), rel=1e-6, abs=1e-30
-      )
-
-
-def test_stretch_needs_to_know_the_lengths():
-  """Functions, classes that declare none, tracers, and fractions of a table."""
-
-  class Undeclared(fs.Schedule):
-    """A class without `Steps`."""
-
-    timescale: int
-
-    def value(self, count):
-      return numerics.number(count) / numerics.number(self.timescale)
-
-  class Declared(fs.Schedule):
-    """A class with `Steps`."""
-
-    timescale: Steps
-
-    def value(self, count):
-      return numerics.number(count) / numerics.number(self.timescale)
-
-  assert Declared(timescale=10).stretch(2.5) == Declared(timescale=25)
-  for schedule in (Undeclared(timescale=3), fs.as_schedule(lambda n: n)):
-    with pytest.raises(TypeError, match=r'^stretch: the lengths of .* are not'):
-      (schedule + LINE).stretch(2)
-  with pytest.raises(ValueError, match='factor must be whole for a table'):
-    fs.table_schedule([1.0, 2.0]).stretch(1.5)
-  with pytest.raises(TypeError, match='transition_steps must be concrete'):
-    jax.jit(lambda s: s.stretch(2)(3))(LINE)
-  with pytest.raises(ValueError, match=r'must be at most 2\*\*31 - 1'):
-    fs.linear_schedule(0.0, 1.0, 2**30).stretch(2)
-  for factor in (0, -1, float('nan'), float('inf')):
-    with pytest.raises(ValueError, match='stretch: factor must be'):
-      LINE.stretch(factor)
-  for factor in ('2', None, True, np.ones(2), jnp.float32(2)):
-    with pytest.raises(TypeError, match='stretch: factor must be'):
-      LINE.stretch(factor)
-
-
 def test_then_is_flat():
   """A chain of `then` is one join, where the boundaries increase."""
   chain = LINE.then(COSINE, 10).then(0.5, 30)
@@ -289,13 +211,42 @@ def test_then_is_flat():
   assert isinstance(earlier.schedules[0], Join)
 
 
+@pytest.mark.parametrize(
+  'build',
+  [
+    LINE.every,
+    LINE.repeat,
+    lambda steps: fs.sgdr_schedule(LINE, steps),
+    lambda steps: fs.sgdr_schedule(LINE, steps, t_mult=2.0),
+    lambda steps: LINE.repeat(steps, m_mult=0.5),
+    lambda steps: fs.step_schedule(1.0, steps),
+  ],
+)
+def test_lengths_from_jax(build):
+  """A float counts as its integer; what cannot be checked, as at least 1."""
+  for steps, same in ((jnp.float32(4), 4), (jnp.int32(0), 1)):
+    schedule, expected = build(steps), build(same)(COUNTS)
+    np.testing.assert_allclose(schedule(COUNTS), expected, rtol=1e-6)
+    on_host = jax.device_get(schedule)
+    np.testing.assert_allclose(on_host(COUNTS), expected, rtol=1e-6)
+
+
 def test_repeat_of_a_curve_can_grow():
   """The curve's own length is the first cycle; else cycles are joined."""
   growing = COSINE.repeat(20, t_mult=2, m_mult=0.5)
   assert growing(20) == growing(0) * 0.5
   assert growing(60) == growing(0) * 0.25
-  with pytest.raises(ValueError, match='period must be the length of the cur'):
+  four = fs.linear_schedule(1.0, 0.0, jnp.int32(4))
+  for curve, period in ((four, 4), (four, jnp.int32(4)), (LINE, jnp.int32(10))):
+    assert curve.repeat(period, t_mult=2)(period) == 1
+  message = (
+    r'^repeat: period must be the length of the curve, 20, where t_mult is not '
+    r'1, got {} for Cosine\(.*\)\. sgdr_schedule takes any, and stretches'
+  )
+  with pytest.raises(ValueError, match=message.format('10')):
     COSINE.repeat(10, t_mult=2)
+  with pytest.raises(ValueError, match=message.format('.*Tracer.*')):
+    jax.jit(lambda period: COSINE.repeat(period, t_mult=2)(3))(20)
   with pytest.raises(ValueError, match='t_mult must be 1 for what is not a cu'):
     (COSINE + 1).repeat(20, t_mult=2)
 
