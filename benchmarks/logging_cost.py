@@ -30,6 +30,9 @@ class Nowhere:
   def write_scalars(self, step, scalars):
     pass
 
+  def write_texts(self, step, texts):
+    pass
+
 
 class Naive:
   """Reads every value at once."""

@@ -131,22 +131,6 @@ def read_sessions(logdir: str | os.PathLike[str]) -> list[Session]:
   return [s for s in sessions if not s._is_empty or s.first_step is not None]
 
 
-def merged(parts: list[Series]) -> Series:
-  """Each step once, in ascending order, with its last value.
-
-  >>> merged([(np.array([0, 1]), np.zeros(2)), (np.array([1]), np.ones(1))])
-  (array([0, 1]), array([0., 1.]))
-  """
-  steps = np.concatenate([steps for steps, _ in parts])
-  values = np.concatenate([values for _, values in parts])
-  if np.any(steps[1:] <= steps[:-1]):
-    order = np.argsort(steps, kind='stable')
-    steps, values = steps[order], values[order]
-    last = np.append(steps[1:] != steps[:-1], True)
-    steps, values = steps[last], values[last]
-  return steps, values
-
-
 # ---------------------------------------------------------------------------
 # Files.
 

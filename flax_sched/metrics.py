@@ -7,7 +7,7 @@ files without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 import importlib.util
 import logging
 import os
@@ -15,18 +15,19 @@ from types import TracebackType
 from typing import Any, Protocol
 
 import jax
+import numpy as np
 
 from flax_sched import record
-from flax_sched.snapshots import Copier
+from flax_sched.copier import Copier
 from flax_sched.snapshots import Queue
+from flax_sched.snapshots import Snapshot
 from flax_sched.tensorboard import flattened
 from flax_sched.tensorboard import restart_events
 from flax_sched.tensorboard import SilentWriter
 from flax_sched.tensorboard import TensorBoardWriter
+from flax_sched.writing import Careful
 
 _log = logging.getLogger(__name__)
-# Of two states that take turns, each has another structure than the one before.
-_MOST_RECORDS = 100
 
 
 class MetricWriter(Protocol):
@@ -52,10 +53,13 @@ class HyperparamLogger:
   calls at the latest. `flush` and `close` write what is left; so does the end
   of a `with` block, also after an error.
 
-  At the first step that is logged, and at one where the structure of the state
-  has changed, as by `set_schedules`, the text 'hyperparams/record' says what
-  each hyperparameter follows, if the writer has CLU's `write_texts(step,
-  texts)`. That one call waits for the device. `flax-sched report` needs it.
+  At the first step that is logged, the text 'hyperparams/record' says what each
+  hyperparameter follows, if the writer has CLU's `write_texts(step, texts)`;
+  and so at a step where that has changed, as by `set_schedules`, by
+  `set_hyperparams` or in the step. `flax-sched report` needs it. Where the
+  structure of the state is another, and at the first step, the call waits for
+  the device. Numbers are compared when they are read, if they are at most 4,096
+  in all. There are at most 100 records.
 
   A writer that fails does not stop the training: the first failure is reported
   by `logging`, and the next steps are written if they can be.
@@ -103,20 +107,19 @@ class HyperparamLogger:
         'HyperparamLogger: writer must have write_scalars(step, scalars), got '
         f'{writer!r}. flax_sched.metrics.create_writer(logdir) makes one.'
       )
-    if not isinstance(every_steps, int) or every_steps < 1:
+    if not isinstance(every_steps, (int, np.integer)) or every_steps < 1:
       raise ValueError(
         'HyperparamLogger: every_steps must be a positive integer, got '
         f'{every_steps!r}.'
       )
-    self._writer = writer
+    self._writer = Careful(writer, raise_errors)
     self._every_steps = every_steps
-    self._raise_errors = raise_errors
-    self._reported = False
     self._hparams: dict[str, Any] | None = None
     self._prefix = prefix
-    self._copier = Copier('HyperparamLogger.log', prefix)
+    self._copier = Copier('HyperparamLogger.log', prefix, self._records)
     self._recorded: Any = None  # the structure whose record is written
-    self._records_left = _MOST_RECORDS
+    self._records_left = record.MOST
+    self._fixed = b''  # of the last step that is written, what is compared
     self._latest: dict[str, float] = {}
     self._queue = Queue()
 
@@ -139,15 +142,21 @@ class HyperparamLogger:
         `**{'train/loss': loss}` passes a name that is no Python identifier.
 
     Raises:
+      TypeError: if a scalar is no number.
       ValueError: if `state` holds no injected hyperparameters, or a scalar has
         more than one element.
     """
     if step % self._every_steps:
       return
-    self._queue.add(int(step), self._copier.copy(state, scalars))
+    snapshot = self._copier.copy(state, scalars)
+    renewed = self._copier.structure is not self._recorded
+    if renewed and self._records():
+      self._write(self._queue.rest())  # records are written in order
+    if renewed:
+      self._recorded, self._fixed = self._copier.structure, b''
+    self._queue.add(int(step), snapshot)
     self._write(self._queue.due())
-    if self._copier.structure is not self._recorded:
-      self._recorded = self._copier.structure
+    if renewed:
       self._write_record(int(step), state)
 
   def write_hparams(self, config: Mapping[str, Any]) -> None:
@@ -169,19 +178,19 @@ class HyperparamLogger:
       )
     if self._hparams is None:
       self._hparams = flat
-      self._call('write_hparams', flat)
+      self._writer.call('write_hparams', flat)
 
   def flush(self) -> None:
     """Writes what is left, and flushes the writer."""
     self._write(self._queue.rest())
-    self._call('flush')
+    self._writer.call('flush')
 
   def close(self) -> None:
     """Writes what is left, and closes the writer."""
     try:
       self._write(self._queue.rest())
     finally:
-      self._call('close')
+      self._writer.call('close')
 
   def __enter__(self) -> HyperparamLogger:
     return self
@@ -196,62 +205,41 @@ class HyperparamLogger:
       self.close()
       return
     # The error that ended the block is the one to raise.
-    self._raise_errors = False
+    self._writer.raise_errors = False
     try:
       self.close()
     except Exception as failed:  # such as a step on the device
       _log.error('HyperparamLogger.close: the last steps are lost: %s', failed)
 
-  def _write(self, steps: Iterable[tuple[int, dict[str, float]]]) -> None:
-    for step, values in steps:
-      self._latest = values
-      self._call('write_scalars', step, values)
+  def _write(self, steps: Iterable[tuple[int, Snapshot]]) -> None:
+    for step, snapshot in steps:
+      self._latest = snapshot.read()
+      self._writer.call('write_scalars', step, self._latest)
+      fixed = snapshot.fixed()
+      if fixed and self._fixed and fixed != self._fixed:
+        self._write_record(step, snapshot.state())
+      self._fixed = fixed or self._fixed
+
+  def _records(self) -> bool:
+    """Whether this process can write records."""
+    return (
+      self._writer.has('write_texts')
+      and self._records_left > 0
+      and jax.process_index() == 0
+    )
 
   def _write_record(self, step: int, state: Any) -> None:
-    """Writes what each hyperparameter follows, where the writer can."""
+    """Writes what each hyperparameter follows, where that can be."""
 
     def write() -> None:
       text = record.to_text(record.record(state))
-      writer: Any = self._writer
+      writer: Any = self._writer.writer
       writer.write_texts(step, {f'{self._prefix}{record.TAG}': text})
 
-    if (
-      hasattr(self._writer, 'write_texts')
-      and jax.process_index() == 0
-      and self._records_left
-      and record.is_local(state)  # another process may not log at all
-    ):
+    # Another process may not log at all.
+    if self._records() and record.is_local(state):
       self._records_left -= 1
-      self._attempt('write_texts', f' at step {step}', write)
-
-  def _call(self, method: str, *args: Any) -> None:
-    """A method of the writer, where it has it."""
-    if hasattr(self._writer, method):
-      at = f' at step {args[0]}' if method == 'write_scalars' else ''
-      self._attempt(method, at, getattr(self._writer, method), *args)
-
-  def _attempt(
-    self, method: str, at: str, function: Callable[..., None], *args: Any
-  ) -> None:
-    """Calls a function that needs the writer, and reports an error."""
-    try:
-      function(*args)
-    except Exception as error:
-      what = f'{type(self._writer).__name__}.{method} failed{at}'
-      if self._raise_errors:
-        error.add_note(f'HyperparamLogger: {what}.')
-        raise
-      if not self._reported:
-        self._reported = True
-        _log.error(
-          'HyperparamLogger: %s: %s: %s. The training goes on, and what cannot '
-          'be written is missing from the log; this is the only report. Mend '
-          'the writer, or pass raise_errors=True to stop at such an error.',
-          what,
-          type(error).__name__,
-          error,
-          exc_info=error,
-        )
+      self._writer.attempt('write_texts', f' at step {step}', write)
 
 
 # ---------------------------------------------------------------------------

@@ -61,6 +61,7 @@ def plot_schedules(
   Raises:
     ImportError: if matplotlib is missing, or what reads event files.
     FileNotFoundError: if `logged` is no directory.
+    TypeError: if `schedules` or `other` is no mapping.
     ValueError: if there is no schedule, `total_steps` is not a positive
       integer, `resumed_at` is not one of its steps, `labels` are not two, or
       `logged` has a name that no schedule has, or none that one has.
@@ -81,7 +82,13 @@ def plot_schedules(
       f'{caller}: pictures need matplotlib. Install it by `pip install '
       'flax-sched[plot]`.'
     ) from error
-  other = other or {}
+  other = {} if other is None else other
+  for argument, each in (('schedules', schedules), ('other', other)):
+    if not isinstance(each, Mapping):
+      raise TypeError(
+        f'{caller}: {argument} must be a mapping from names to schedules, got '
+        f"{each!r}. Give it a name: {{'learning_rate': schedule}}."
+      )
   names = list(dict.fromkeys([*schedules, *other]))
   if not names:
     raise ValueError(f'{caller}: schedules must not be empty.')

@@ -54,6 +54,10 @@ FORMAT = 1
 # The name of a text in a log, behind the logger's prefix.
 TAG = 'record'
 
+# How many a logger writes. Of two states that take turns, each has another
+# structure than the one before; and a step may change a schedule each time.
+MOST = 100
+
 Entry = dict[str, Any]
 
 

@@ -1,17 +1,14 @@
-"""Numbers of a state, copied on their device and read some steps later.
+"""Numbers of a state that were copied, read some steps later.
 
-The next step deletes the arrays of a state that is donated to it, so whoever
-reads later needs copies. To start a program is what a copy costs: one program
-copies all numbers of a step into one array; and one more for many steps puts
-theirs together, to be read at once.
+To read is to wait for the device: one program more for many steps puts theirs
+together, to be read at once.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 import contextlib
-import math
 import time
 from typing import Any, NamedTuple
 
@@ -19,144 +16,63 @@ import jax
 from jax import numpy as jnp
 import numpy as np
 
-from flax_sched import places
+from flax_sched import watch
 
 _BATCH = 64  # steps whose numbers are read together
 _SECONDS = 1.0  # between looks for what is ready, where steps are slow
 
 
-class _Group(NamedTuple):
+class Group(NamedTuple):
   """Numbers that one array can hold: of one dtype, and in one place.
 
   Attributes:
     names: their names.
     indices: where they are among the values.
+    watched: where arrays are that are copied behind them, as halves.
     replicated: whether each is on several devices.
   """
 
   names: list[str]
   indices: list[int]
+  watched: list[int]
   replicated: bool
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
   """How the values of a step are copied.
 
   Attributes:
     names: the names of all.
     groups: those on a device.
     host: the names of the others, and where these are among the values.
+    structure: that of the state.
+    watched: for each group, of the arrays behind its numbers, which leaves of
+      the state they are, and their shapes and dtypes.
+    values: by name, which leaves the values are, with shapes and dtypes.
+    fixed: how many of each group's halves no update changes, the first ones.
   """
 
   names: list[str]
-  groups: list[_Group]
+  groups: list[Group]
   host: list[tuple[str, int]]
-
-
-class Copier:
-  """Copies the numbers of one step after another.
-
-  The steps of a run are alike: the states have one structure, in which the
-  hyperparameters are always the same leaves. Only where something differs are
-  they looked for.
-
-  Attributes:
-    structure: that of the last state, the same object until it changes.
-  """
-
-  def __init__(self, caller: str, prefix: str):
-    """With the function to name in errors, and what names begin with."""
-    self._caller = caller
-    self._prefix = prefix
-    self.structure: Any = None
-    self._names: list[str] = []
-    self._indices: list[int] = []
-    self._scalars: tuple[str, ...] = ()
-    self._kinds: list[Any] | None = None
-    self._plan = _Plan([], [], [])
-
-  def copy(self, x: Any, scalars: Mapping[str, Any]) -> Snapshot:
-    """Copies the hyperparameters of a state, and more; waits for nothing.
-
-    Args:
-      x: anything that `hyperparams` takes.
-      scalars: by name, arrays of JAX or NumPy, or Python numbers.
-
-    Raises:
-      ValueError: if there is no injected state in `x`, or a value has more than
-        one element.
-    """
-    leaves, structure = jax.tree_util.tree_flatten(getattr(x, 'opt_state', x))
-    if self.structure is None or structure != self.structure:
-      self._find(x, structure)
-    values = [leaves[index] for index in self._indices]
-    values.extend(scalars.values())
-    kinds = [
-      (v.aval, v.sharding) if isinstance(v, jax.Array) else np.shape(v)
-      for v in values
-    ]
-    if kinds != self._kinds or tuple(scalars) != self._scalars:
-      self._plan = self._make_plan([*self._names, *scalars], values)
-      self._kinds, self._scalars = kinds, tuple(scalars)
-    plan, arrays = self._plan, []
-    for group in plan.groups:
-      parts = [values[index] for index in group.indices]
-      if group.replicated:
-        # Each process reads its own copy: nothing here waits for another one.
-        parts = [part.addressable_data(0) for part in parts]
-      arrays.append(_stack(*parts))
-    numbers = {
-      name: float(np.asarray(values[index]).reshape(()))
-      for name, index in plan.host
-    }
-    return Snapshot(plan, arrays, numbers)
-
-  def _find(self, x: Any, structure: Any) -> None:
-    """Which leaf of a state of this structure each hyperparameter is."""
-    places.injected(self._caller, x)  # raises where there is none
-    numbered = jax.tree_util.tree_unflatten(
-      structure, range(structure.num_leaves)
-    )
-    found = places.find(self._caller, numbered)
-    self._names = [self._prefix + name for name in found]
-    self._indices = [
-      index
-      for place in found.values()
-      for index in jax.tree_util.tree_leaves(place.state.hyperparams[place.key])
-    ]
-    self.structure, self._kinds = structure, None
-
-  def _make_plan(self, names: list[str], values: list[Any]) -> _Plan:
-    groups: dict[Any, _Group] = {}
-    host = []
-    # Of two with one name, the last one counts.
-    last = {name: index for index, name in enumerate(names)}
-    for name, index in last.items():
-      x = values[index]
-      if math.prod(np.shape(x)) != 1:
-        raise ValueError(
-          f'{self._caller}: {name} must be a single number, got an array of '
-          f'shape {np.shape(x)}.'
-        )
-      if not isinstance(x, jax.Array):
-        host.append((name, index))
-        continue
-      replicated = x.is_fully_replicated and len(x.sharding.device_set) > 1
-      sharding = (x.addressable_data(0) if replicated else x).sharding
-      kind = sharding, x.dtype, replicated
-      group = groups.setdefault(kind, _Group([], [], replicated))
-      group.names.append(name)
-      group.indices.append(index)
-    return _Plan(list(last), list(groups.values()), host)
+  structure: Any = None
+  watched: Sequence[list[tuple[int, Any]]] = ()
+  values: Sequence[tuple[str, int, Any]] = ()
+  fixed: Sequence[int] = ()
 
 
 class Snapshot:
-  """The numbers of one step, by name."""
+  """The numbers of one step, by name.
 
-  def __init__(self, plan: _Plan, arrays: list[Any], numbers: dict[str, float]):
+  Attributes:
+    halves: once it is read, for each group, what is behind its numbers.
+  """
+
+  def __init__(self, plan: Plan, arrays: list[Any], numbers: dict[str, float]):
     """With an array for each group of the plan, and the numbers on the host."""
     self.plan = plan
     self.arrays = arrays
+    self.halves: Sequence[np.ndarray] = ()
     self._numbers = numbers
     self._together: _Together | None = None
 
@@ -172,13 +88,37 @@ class Snapshot:
       with contextlib.suppress(Exception):
         self._together.read()  # where a step has failed, those before have not
     if self.arrays:
-      rows = jax.device_get(self.arrays)
-      self.fill([row.astype(float).tolist() for row in rows])
+      self.fill(
+        *_parts(self.plan, [x[None] for x in jax.device_get(self.arrays)])[0]
+      )
     return self._numbers
 
-  def fill(self, rows: Sequence[list[float]]) -> None:
-    """Takes the numbers of each group."""
-    names, groups, host = self.plan
+  def fixed(self) -> bytes:
+    """Once it is read, the bits of what no update changes; empty if unknown."""
+    known = zip(self.halves, self.plan.fixed, strict=False)
+    return b''.join(row[:fixed].tobytes() for row, fixed in known)
+
+  def state(self) -> Any:
+    """Once it is read, a state that has what a record takes from the step's."""
+    plan = self.plan
+    # A record takes nothing from the others, but reads them.
+    leaves: list[Any] = [np.zeros(())] * plan.structure.num_leaves
+    for name, index, aval in plan.values:
+      leaves[index] = np.full(aval.shape, self._numbers[name], aval.dtype)
+    for watched, row in zip(plan.watched, self.halves, strict=True):
+      start = 0
+      for index, aval in watched:
+        end = start + watch.number_of_halves(aval)
+        leaves[index] = watch.whole(row[start:end], aval)
+        start = end
+    return jax.tree_util.tree_unflatten(plan.structure, leaves)
+
+  def fill(
+    self, rows: Sequence[list[float]], halves: Sequence[np.ndarray]
+  ) -> None:
+    """Takes the numbers of each group, and what is behind them."""
+    names, groups, host = self.plan[:3]
+    self.halves = halves
     if len(groups) == 1 and not host:
       self._numbers = dict(zip(names, rows[0], strict=True))
     else:
@@ -198,7 +138,7 @@ class _Together:
   def __init__(self, snapshots: Sequence[Snapshot]):
     self._snapshots = snapshots
     self._arrays: list[Any] = [
-      _stack(*rows) for rows in zip(*(s.arrays for s in snapshots), strict=True)
+      stack(*rows) for rows in zip(*(s.arrays for s in snapshots), strict=True)
     ]
     for array in self._arrays:
       array.copy_to_host_async()
@@ -208,12 +148,24 @@ class _Together:
 
   def read(self) -> None:
     tables = [
-      table.reshape(len(self._snapshots), -1).astype(float).tolist()
+      table.reshape(len(self._snapshots), -1)
       for table in jax.device_get(self._arrays)
     ]
-    for snapshot, *rows in zip(self._snapshots, *tables, strict=True):
+    parts = _parts(self._snapshots[0].plan, tables)
+    for snapshot, part in zip(self._snapshots, parts, strict=True):
       if snapshot.arrays:
-        snapshot.fill(rows)
+        snapshot.fill(*part)
+
+
+def _parts(plan: Plan, tables: Sequence[np.ndarray]) -> list[Any]:
+  """What `Snapshot.fill` takes, for each row of the groups' tables."""
+  sizes = [len(group.indices) for group in plan.groups]
+  each = [*zip(tables, sizes, strict=True)]
+  numbers = [t[:, :size].astype(float).tolist() for t, size in each]
+  halves = [t[:, size:] for t, size in each]
+  return [
+    *zip(zip(*numbers, strict=True), zip(*halves, strict=True), strict=True)
+  ]
 
 
 class Queue:
@@ -229,7 +181,7 @@ class Queue:
     self._steps.append((step, snapshot))
     self._alone += 1
 
-  def due(self) -> Iterator[tuple[int, dict[str, float]]]:
+  def due(self) -> Iterator[tuple[int, Snapshot]]:
     """Takes out what is to be written now. It may be nothing."""
     if self._alone >= _BATCH:
       # The device has had the time of a batch for the batch before. To wait for
@@ -246,7 +198,7 @@ class Queue:
       return
     self._next_look = time.monotonic() + _SECONDS
 
-  def rest(self) -> Iterator[tuple[int, dict[str, float]]]:
+  def rest(self) -> Iterator[tuple[int, Snapshot]]:
     """Takes out everything."""
     while self._steps:
       yield self._pop()
@@ -259,9 +211,10 @@ class Queue:
         return snapshot.read()
     return {}
 
-  def _pop(self) -> tuple[int, dict[str, float]]:
+  def _pop(self) -> tuple[int, Snapshot]:
     step, snapshot = self._steps.popleft()
-    return step, snapshot.read()
+    snapshot.read()
+    return step, snapshot
 
 
 def _put_together(snapshots: Sequence[Snapshot]) -> None:
@@ -281,6 +234,6 @@ def _put_together(snapshots: Sequence[Snapshot]) -> None:
 
 
 @jax.jit
-def _stack(*arrays: jax.Array) -> jax.Array:
+def stack(*arrays: jax.Array) -> jax.Array:
   """One new array of numbers, or of rows of numbers."""
   return jnp.stack([jnp.squeeze(x) for x in arrays])

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from flax_sched import event_files
+from flax_sched import sessions as sessions_lib
 
 __all__ = ['TensorBoardWriter', 'read_scalars']
 
@@ -203,19 +204,29 @@ def flattened(
     way: what the names begin with.
 
   Yields:
-    Names with values: what is neither a number nor a string as text.
+    Names with values: what is neither a number nor a string as text; so is an
+    integer of more than 64 bits.
 
   >>> dict(flattened({'lr': {'peak': 0.1}, 'sizes': (1, 2)}, '.'))
   {'lr.peak': 0.1, 'sizes': '(1, 2)'}
   """
   for name, value in hparams.items():
+    full = _encodable(f'{way}{name}')
     if hasattr(value, 'items'):
-      yield from flattened(value, separator, f'{way}{name}{separator}')
+      yield from flattened(value, separator, f'{full}{separator}')
     elif isinstance(value, np.number):
-      yield f'{way}{name}', value.item()
+      yield full, value.item()
+    elif isinstance(value, float) or (
+      isinstance(value, int) and -(2**63) <= value < 2**64
+    ):
+      yield full, value
     else:
-      plain = isinstance(value, (bool, int, float, str))
-      yield f'{way}{name}', value if plain else str(value)
+      yield full, _encodable(str(value))
+
+
+def _encodable(text: str) -> str:
+  """A text without what UTF-8 has no bytes for, such as half a surrogate."""
+  return text.encode('utf-8', 'backslashreplace').decode('utf-8')
 
 
 def _refuse(method: str) -> NoReturn:
@@ -231,9 +242,10 @@ def read_scalars(
 ) -> dict[str, event_files.Series]:
   """Reads scalars back from the TensorBoard event files of a run.
 
-  A run that was interrupted and resumed may have logged a step more than once,
-  and the end of a file may be torn: what was written last of a step is what
-  counts, and a torn record is left out.
+  A run that was interrupted and resumed may have logged a step more than once:
+  from the first step of a later session on, what was logged before it does not
+  count, as in a report, also if the later one has not come so far yet. The end
+  of a file may be torn: a torn record is left out.
 
   Args:
     logdir: the directory of the event files, whoever wrote them.
@@ -258,9 +270,15 @@ def read_scalars(
   (array([0, 1]), array([0.5 , 0.25], dtype=float32))
   """
   sessions = event_files.read_sessions(logdir)
-  tags = dict.fromkeys(tag for session in sessions for tag in session.tags)
+  names = {
+    tag
+    for session in sessions
+    for tag in session.tags
+    if tag.startswith(sessions_lib.PREFIX)
+  }
+  order = sessions_lib.order(sessions, names)
   return {
-    tag[len(prefix) :]: event_files.merged([s.scalar(tag) for s in sessions])
-    for tag in tags
+    tag[len(prefix) :]: series
+    for tag, series in sessions_lib.merged(sessions, order).items()
     if tag.startswith(prefix)
   }

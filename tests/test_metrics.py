@@ -8,6 +8,7 @@ import optax
 import pytest
 
 import flax_sched as fs
+from flax_sched import copier
 from flax_sched import metrics
 from flax_sched import snapshots
 from flax_sched import tensorboard
@@ -116,10 +117,11 @@ def test_many_steps_are_logged_in_order(monkeypatch, inject, seconds):
 def test_a_batch_costs_one_program_and_no_wait(monkeypatch):
   """A step starts one program, and nothing reads before a batch is done."""
   started, read, device_get = [], [], jax.device_get
-  stack = snapshots._stack
-  monkeypatch.setattr(
-    snapshots, '_stack', lambda *xs: (started.append(len(xs)), stack(*xs))[1]
-  )
+  stack = snapshots.stack
+  for module in (snapshots, copier):
+    monkeypatch.setattr(
+      module, 'stack', lambda *xs: (started.append(len(xs)), stack(*xs))[1]
+    )
   monkeypatch.setattr(
     jax, 'device_get', lambda x: (read.append(len(x)), device_get(x))[1]
   )

@@ -46,10 +46,11 @@ def test_write_hparams():
   metrics.HyperparamLogger(Recorder()).write_hparams(config)  # has none: fine
 
 
-def test_every_steps():
+@pytest.mark.parametrize('every_steps', [4, np.int64(4)])
+def test_every_steps(every_steps):
   """Only the multiples of it."""
   recorder = Recorder()
-  with metrics.HyperparamLogger(recorder, every_steps=4) as logger:
+  with metrics.HyperparamLogger(recorder, every_steps=every_steps) as logger:
     train(logger)
   assert [call[0] for call in recorder.calls[:-1]] == [0, 4, 8]
 
@@ -96,6 +97,13 @@ def test_bad_arguments():
     ValueError, match=r'log: loss must be a single number, got an array of sh'
   ):
     logger.log(0, new_state(), loss=jnp.ones(2))
+  for scalar in (None, 'x', {}):
+    with pytest.raises(
+      TypeError,
+      match=f'^HyperparamLogger.log: loss must be a single number, '
+      f'got {scalar!r}\\. Leave it out of the steps that have none\\.',
+    ):
+      logger.log(0, new_state(), loss=scalar)
   with pytest.raises(ValueError, match='holds no injected hyperparameters'):
     logger.log(0, optax.sgd(0.1).init(jnp.ones(2)))
 

@@ -353,6 +353,18 @@ def test_functions_of_one_count():
   np.testing.assert_allclose(curve[:, 1], [0.1] * 5 + [0.2] * 5)
 
 
+@pytest.mark.parametrize('schedule', [LR, 0.1, lambda count: 0.1])
+def test_a_schedule_without_a_name(schedule):
+  """The error says how to name it."""
+  for arguments in ((schedule,), ({'lr': LR}, schedule)):
+    given = dict(zip(('schedules', 'other'), arguments, strict=False))
+    with pytest.raises(
+      TypeError, match=f'^plot_schedules: {[*given][-1]} '
+    ) as (caught):
+      plot.plot_schedules(**given, total_steps=10)
+    assert "Give it a name: {'learning_rate': schedule}." in str(caught.value)
+
+
 def test_without_matplotlib(monkeypatch):
   """The error names the extra to install."""
   monkeypatch.setitem(sys.modules, 'matplotlib.figure', None)

@@ -6,6 +6,7 @@ import pytest
 
 import flax_sched as fs
 from flax_sched import checkpoint
+from flax_sched import record
 from flax_sched import tensorboard
 import logged_runs
 from logged_runs import assert_is
@@ -114,8 +115,54 @@ def test_overrides_are_what_is_followed(tmp_path, written, inject):
   assert data['sessions'][1]['changes']
 
 
-def test_values_off_the_plan(tmp_path, written):
+def test_overrides_within_a_session(tmp_path, written):
+  """They are in the record of the step at which they came, and so their end."""
+  state = state_of(optimizer(inject=fs.inject_stateful_hyperparams))
+  change = {
+    15: lambda state: fs.set_hyperparams(state, learning_rate=0.5),
+    18: lambda state: fs.set_hyperparams(state, learning_rate=None),
+    20: lambda state: fs.set_hyperparams(state, weight_decay=0.2),
+  }
+  train(tmp_path / 'logs', state, range(30), change=change)
+  data, curves = written()
+  steps = np.arange(100)
+  inside = (steps >= 15) & (steps < 18)
+  expected = np.where(inside, np.float32(0.5), LR(steps))
+  assert_is(curves['learning_rate']['planned'], steps, expected)
+  for each in data['hyperparams'].values():
+    assert each['off_plan'] is None
+  (session,) = data['sessions']
+  assert [
+    tuple(change[key] for key in ('step', 'name', 'field', 'before', 'now'))
+    for change in session['changes']
+  ] == [
+    (15, 'learning_rate', 'override', None, 0.5),
+    (18, 'learning_rate', 'override', 0.5, None),
+    (20, 'weight_decay', 'override', None, 0.2),
+  ]
+
+
+@pytest.mark.parametrize('every', [1, 10])
+def test_a_longer_schedule_within_a_session(tmp_path, written, every):
+  """Of the same kind: only numbers of the state are others."""
+  state = state_of(optimizer(inject=fs.inject_stateful_hyperparams))
+  longer = fs.warmup_cosine_decay_schedule(0.0, 0.1, 10, 150, 0.001)
+  change = {20: lambda state: fs.set_schedules(state, learning_rate=longer)}
+  logs = tmp_path / 'logs'
+  train(logs, state, range(80), change=change, every_steps=every)
+  data, curves = written()
+  steps = np.arange(160)
+  expected = np.where(steps < 20, LR(steps), longer(steps))
+  assert_is(curves['learning_rate']['planned'], steps, expected)
+  assert data['hyperparams']['learning_rate']['off_plan'] is None
+  (change,) = data['sessions'][0]['changes']
+  assert change['text'] == 'learning_rate.schedules[1].decay_steps: 90 -> 150'
+  assert change['step'] == 20
+
+
+def test_values_off_the_plan(tmp_path, written, monkeypatch):
   """Marked and counted: nobody wrote down what was done."""
+  monkeypatch.setattr(record, 'MOST', 1)
   state = state_of(optimizer(inject=fs.inject_stateful_hyperparams))
   change = {
     15: lambda state: fs.set_hyperparams(state, learning_rate=0.5),
@@ -125,6 +172,10 @@ def test_values_off_the_plan(tmp_path, written):
   data, curves = written()
   off = data['hyperparams']['learning_rate']['off_plan']
   assert off == {'steps': 3, 'first': 15}
+  note = (
+    'what changed after step 0 is not known, and may be called off the plan'
+  )
+  assert note in data['notes'][0]
   assert_is(curves['learning_rate']['off the plan'], [15, 16, 17], [0.5] * 3)
   text = (tmp_path / 'report.html').read_text()
   assert 'off the plan at 3 steps, the first 15' in text

@@ -115,6 +115,22 @@ def test_gradient_accumulation(tmp_path, written, every, resumed):
   assert data['total_steps'] == 100 * every + every - 1
 
 
+@pytest.mark.parametrize('every', [2, 3, 5, 7, 8, 10, 100])
+def test_gradient_accumulation_that_is_seldom_logged(tmp_path, written, every):
+  """What is logged need not be where the updates are."""
+  logs = tmp_path / 'logs'
+  state = state_of(optax.MultiSteps(optimizer(), 4))
+  train(logs, state, range(max(120, 4 * every)), every_steps=every)
+  data, curves = written()
+  for name, schedule in (('learning_rate', LR), ('b1', B1)):
+    each = data['hyperparams'][name]
+    assert (each['steps_per_update'], each['off_plan']) == (4, None)
+    steps = np.arange(data['total_steps'])
+    expected = schedule(np.maximum((steps + 1) // 4 - 1, 0))
+    assert_is(curves[name]['planned'], steps, expected)
+  assert data['hyperparams']['learning_rate']['phases'][1]['start'] == 43
+
+
 def test_what_changes_seldom_is_planned_with_the_others(tmp_path, written):
   """A record has one count: what moves says how it advances for what rests."""
   tx = fs.inject_hyperparams(

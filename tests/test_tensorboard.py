@@ -12,6 +12,8 @@ import ml_collections
 import numpy as np
 import pytest
 
+from flax_sched import event_files
+from flax_sched import metrics
 from flax_sched import tensorboard
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -143,6 +145,37 @@ def test_texts_histograms_and_hparams(tmp_path):
   assert hparams['on'].bool_value is True
 
 
+def test_settings_that_event_files_have_no_form_for(tmp_path):
+  """They are texts, and the others are there: such as the seed of NumPy."""
+  seed = 2**127 + 1
+  settings = {
+    'seed': seed,
+    'low': -(2**64),
+    'most': 2**64 - 1,
+    'name': 'a\ud800',
+    'b\ud800': {'c': [1]},
+  }
+  for write_hparams in (
+    lambda writer: writer.write_hparams(settings),
+    lambda writer: metrics.HyperparamLogger(
+      writer, raise_errors=True
+    ).write_hparams(settings),
+  ):
+    writer = tensorboard.TensorBoardWriter(tmp_path)
+    write_hparams(writer)
+    writer.close()
+  first, second = event_files.read_sessions(tmp_path)
+  assert first.config == {
+    'seed': str(seed),
+    'low': str(-(2**64)),
+    'most': 2**64,  # as any number, in the precision of a float
+    'name': 'a\\ud800',
+    'b\\ud800/c': '[1]',
+  }
+  nested = {name.replace('.', '/'): x for name, x in second.config.items()}
+  assert nested == first.config
+
+
 def test_what_the_writer_refuses(tmp_path):
   """With the way out."""
   writer = tensorboard.TensorBoardWriter(tmp_path)
@@ -186,8 +219,32 @@ def test_names_and_prefixes(tmp_path):
   assert tensorboard.read_scalars(tmp_path, prefix='nothing/') == {}
 
 
+def test_a_later_session_has_the_word(tmp_path):
+  """What was given up after the step that it goes on at is not read.
+
+  As long as it does not come so far too. What others write is no session.
+  """
+  for steps in (range(60), range(30, 40)):
+    writer = tensorboard.TensorBoardWriter(tmp_path, first_step=steps[0])
+    for step in steps:
+      writer.write_scalars(step, {'hyperparams/a': steps[0], 'loss': 1.0})
+    writer.close()
+  writer = tensorboard.TensorBoardWriter(tmp_path)
+  writer.write_scalars(5, {'eval/loss': 0.5})
+  writer.close()
+  logged = tensorboard.read_scalars(tmp_path, '')
+  steps, values = logged['hyperparams/a']
+  np.testing.assert_array_equal(steps, range(40))
+  np.testing.assert_array_equal(values, [0] * 30 + [30] * 10)
+  np.testing.assert_array_equal(logged['loss'][0], range(40))
+  np.testing.assert_array_equal(logged['eval/loss'][0], [5])
+  np.testing.assert_array_equal(
+    tensorboard.read_scalars(tmp_path, 'eval/')['loss'][0], [5]
+  )
+
+
 def test_the_last_run_wins(tmp_path):
-  """Each step once, in order, whatever the files are called."""
+  """From its first step on, whatever the files are called."""
   first = write(tmp_path, range(0, 6), 1.0)
   second = write(tmp_path, range(4, 8), 2.0)
   third = write(tmp_path, (7, 5), 3.0)
@@ -196,8 +253,8 @@ def test_the_last_run_wins(tmp_path):
   third.rename(tmp_path / 'x.tfevents')
   (tmp_path / 'notes.txt').write_text('not an event file')
   steps, values = tensorboard.read_scalars(tmp_path)['a/b']
-  np.testing.assert_array_equal(steps, range(8))
-  np.testing.assert_array_equal(values, [1, 1, 1, 1, 2, 3, 2, 3])
+  np.testing.assert_array_equal(steps, [0, 1, 2, 3, 4, 5, 7])
+  np.testing.assert_array_equal(values, [1, 1, 1, 1, 2, 3, 3])
   assert (steps.dtype, values.dtype) == (np.int64, np.float32)
 
 

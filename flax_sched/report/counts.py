@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import dataclasses
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +20,8 @@ from flax_sched.report.history import Run
 from flax_sched.schedule import Constant
 
 _CHUNK = 2**18  # counts at a time, of very long runs
+_MOST_EVERY = 256  # steps from one update to the next that are tried
+_SAMPLE = 64  # logged steps by which most of these are ruled out
 _UNEVEN = (
   'its count does not advance with the steps, as where updates are held back '
   'or skipped'
@@ -172,11 +176,32 @@ class _Evidence:
     self.every = []
     if len(updates) > 1:
       every = int(np.gcd.reduce(np.diff(updates)))
+      # Where not every step is logged, the update may have come before.
+      self.every.append((every, every - 1))
       self.every.append((every, int(updates[0])))
     for s, c in [*self.near, (-1, 0)]:  # before step 0, none was completed
       if c != count:
         every = max(round((s - plan.step) / (c - count)), 1)
         self.every.append((every, every - 1))
+
+  def accumulations(self) -> Iterator[tuple[int, int]]:
+    """Further candidates: an update every so many steps, from step 0 on.
+
+    Where few steps are logged, what was logged does not say of itself when
+    there were updates. Those that give a sample of it are worth a closer look.
+    """
+    each = [(every, every - 1) for every in range(2, _MOST_EVERY + 1)]
+    for part, (steps, values) in self.moving:
+      some = np.linspace(0, len(steps) - 1, min(len(steps), _SAMPLE))
+      some = some.astype(np.int64)
+      used = [
+        Counts(self.step, self.count, *one).used(steps[some]) for one in each
+      ]
+      planned = timeline.values(part.schedule, np.concatenate(used))
+      rows = planned.reshape(len(each), -1)
+      for one, row in zip(each, rows, strict=True):
+        if not np.any(drawing.off_plan(values[some], row)):
+          yield one
 
   def fitting(self, counts: Counts) -> int:
     """How many of the schedules give all that was logged."""
@@ -204,7 +229,8 @@ def _counts(evidence: _Evidence, before: list[Part]) -> Counts | None:
     if part.counts and not isinstance(part.schedule, Constant)
   ]
   best, fitting, most = Counts(evidence.step, evidence.count), 0, -1
-  for every, update in dict.fromkeys([*known, (1, 0), *evidence.every]):
+  told = dict.fromkeys([*known, (1, 0), *evidence.every])
+  for every, update in itertools.chain(told, evidence.accumulations()):
     counts = Counts(evidence.step, evidence.count, every, update)
     fits, agrees = evidence.fitting(counts), evidence.agreeing(counts)
     if fits + agrees > most:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,8 @@ def curve(run: Run, tag: str, each: list[Part], total: int) -> Curve:
     at, rest = _drawn(part, max(part.start, min(part.end, total)), total)
     # A session that went on as planned, or whose plan is drawn already, adds
     # nothing.
-    known = [_followed(each, at), *(p.values(at) for p in each[:i])]
+    earlier = (p.values(at) for p in each[:i])
+    known = itertools.chain((_followed(each, at),), earlier)
     if all(np.any(drawing.off_plan(rest, other)) for other in known):
       dropped.append((at, rest))
   return Curve(
@@ -111,7 +113,8 @@ def _followed(each: list[Part], steps: Any) -> Any:
   values = np.full(len(steps), np.nan)
   for part in each:
     inside = (steps >= part.start) & (steps < part.end)
-    values[inside] = part.values(steps[inside])
+    if np.any(inside):  # there may be many plans
+      values[inside] = part.values(steps[inside])
   return values
 
 

@@ -13,13 +13,11 @@ import numpy as np
 from flax_sched import event_files
 from flax_sched import inspection
 from flax_sched import record
+from flax_sched import sessions as sessions_lib
 from flax_sched.event_files import Series
 from flax_sched.report import changes as changes_lib
 from flax_sched.report.changes import Change
 from flax_sched.report.changes import Plan
-
-_PREFIX = 'hyperparams/'  # the logger's own
-_FOREVER = np.iinfo(np.int64).max
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,45 +96,27 @@ def read(logdir: str | os.PathLike[str]) -> Run:
   notes: list[str] = []
   records = [_records(session, notes) for session in sessions]
   names = _names(sessions, records)
-  # Others than the training's write here too, such as those of an evaluation.
-  own = [
-    s.first_step is not None
-    or bool(found)
-    or any(tag in names for tag in s.tags)
-    for s, found in zip(sessions, records, strict=True)
-  ]
-  own = own if any(own) else [True] * len(sessions)
-  firsts = [_first(s, names) for s in sessions]
-  ends = _ends(
-    [f if mine else None for f, mine in zip(firsts, own, strict=True)]
-  )
+  order = sessions_lib.order(sessions, names)
   plans: list[Plan] = []
   rows: list[Row] = []
   config: dict[str, Any] = {}
   for i, session in enumerate(sessions):
-    changes = list(changes_lib.settings(firsts[i] or 0, config, session.config))
+    first, end, own = order[i]
+    changes = list(changes_lib.settings(first or 0, config, session.config))
     config = {**config, **session.config}
     for j, (step, new) in enumerate(records[i]):
-      first = firsts[i]
       plan = Plan(step if j or first is None else first, step, new)
       if plans:
         changes += changes_lib.changes(plans[-1], plan, names)
       plans.append(plan)
-    if own[i]:
-      rows.append(_row(session, names, firsts[i], ends[i], changes))
+    if own:
+      rows.append(_row(session, names, first, end, changes))
   if not plans:
     plans = _of_checkpoint(path, names, notes)
-  tags = dict.fromkeys(tag for session in sessions for tag in session.tags)
-  parts = {
-    tag: [
-      _before(s.scalar(tag), end) for s, end in zip(sessions, ends, strict=True)
-    ]
-    for tag in tags
-  }
   return Run(
     logdir=str(path),
     rows=rows,
-    scalars={tag: event_files.merged(each) for tag, each in parts.items()},
+    scalars=sessions_lib.merged(sessions, order),
     names=names,
     plans=plans,
     config=config,
@@ -164,6 +144,12 @@ def _records(
         continue
       if entries := _entries(prefix, read['hyperparams']):
         found.append((step, entries))
+  if len(found) >= record.MOST:
+    notes.append(
+      f'The session with the record of step {found[0][0]:,} has '
+      f'{len(found):,} of them, the most that are written: what changed after '
+      f'step {found[-1][0]:,} is not known, and may be called off the plan.'
+    )
   return found
 
 
@@ -184,38 +170,13 @@ def _names(sessions: Any, records: Any) -> dict[str, str]:
   entries = [entries for found in records for _, entries in found]
   tags = dict.fromkeys(tag for each in entries for tag in each)
   for session in sessions:
-    tags |= dict.fromkeys(t for t in session.tags if t.startswith(_PREFIX))
-  short = {tag: tag.removeprefix(_PREFIX) for tag in tags}
+    tags |= dict.fromkeys(
+      t for t in session.tags if t.startswith(sessions_lib.PREFIX)
+    )
+  short = {tag: tag.removeprefix(sessions_lib.PREFIX) for tag in tags}
   return (
     short if len(set(short.values())) == len(short) else {t: t for t in tags}
   )
-
-
-def _first(
-  session: event_files.Session, names: Mapping[str, str]
-) -> int | None:
-  """The first step of a session."""
-  if session.first_step is not None:
-    return session.first_step
-  tags = [tag for tag in session.tags if tag in names] or session.tags
-  return min((int(session.scalar(tag)[0].min()) for tag in tags), default=None)
-
-
-def _ends(firsts: list[int | None]) -> list[int]:
-  """From which step on a later session has the word, for each session."""
-  ends, end = [], _FOREVER
-  for first in reversed(firsts):
-    # What others than the training write stays.
-    ends.append(end if first is not None else _FOREVER)
-    end = min(end, _FOREVER if first is None else first)
-  return ends[::-1]
-
-
-def _before(series: Series, end: int) -> Series:
-  steps, values = series
-  if end == _FOREVER:
-    return series
-  return steps[steps < end], values[steps < end]
 
 
 def _row(
@@ -251,14 +212,14 @@ def _of_checkpoint(
       found = inspection.find(str(near))
     except OSError:
       continue
-    entries = _entries(_PREFIX, found.entries)
+    entries = _entries(sessions_lib.PREFIX, found.entries)
     counts = [entry['count'] for entry in entries.values()]
     if counts:
       notes.append(
         'The event files hold no record of what the hyperparameters follow: '
         f'what is planned is that of the checkpoint {found.path}.'
       )
-      names |= {tag: tag.removeprefix(_PREFIX) for tag in entries}
+      names |= {tag: tag.removeprefix(sessions_lib.PREFIX) for tag in entries}
       return [Plan(0, max(counts) - 1, entries)]
   if names:
     notes.append(
