@@ -35,10 +35,12 @@ def hyperparams(x: Any) -> dict[str, jax.Array]:
     The values by name, float32 of shape (): before the first update, those at
     count 0. Where two states have a hyperparameter of one name, each gets the
     labels on the way to it: 'encoder/learning_rate'; or, without labels, the
-    positions: '0/learning_rate'.
+    positions: '0/learning_rate'; or the fields: 'generator/learning_rate'. One
+    outside of the `opt_state` of `x` always has the field: 'aux/learning_rate'.
 
   Raises:
-    ValueError: if there is no injected state in `x`.
+    ValueError: if there is no injected state in `x`, or two hyperparameters
+      can't be told apart by such names.
 
   >>> import flax_sched as fs
   >>> import jax.numpy as jnp, optax

@@ -33,6 +33,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 import logging
 from typing import Any
+import weakref
 
 from flax import nnx
 import jax
@@ -74,12 +75,14 @@ def save(
       `run=ocp.args.JsonSave({...})`.
 
   Returns:
-    Whether the manager saves this step.
+    Whether the manager saves this step. Orbax saves none up to the latest that
+    there is, as after a restore of an earlier one: a warning says so.
 
   Raises:
     ValueError: if there is no injected state in `state`.
   """
   if not force and not manager.should_save(step):
+    _warn_of_latest(manager, step)
     return False
   items = ocp.args.Composite(
     **{
@@ -89,6 +92,27 @@ def save(
     **other_items,
   )
   return bool(manager.save(step, args=items, metrics=metrics, force=force))
+
+
+# Of which latest step a manager's user was warned: once is enough where a loop
+# leaves the choice of steps to the manager.
+_warned: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+
+
+def _warn_of_latest(manager: ocp.CheckpointManager, step: int) -> None:
+  latest = manager.latest_step()
+  if latest is None or step > latest or _warned.get(manager) == latest:
+    return
+  _warned[manager] = latest
+  _log.warning(
+    'save, step %d: not saved, since %s holds step %d, and Orbax saves none up '
+    'to the latest. If the run went back to before it, remove it by '
+    'manager.delete(%d).',
+    step,
+    manager.directory,
+    latest,
+    latest,
+  )
 
 
 def _without_objects(state: Any) -> Any:
@@ -129,6 +153,9 @@ def restore(
   the wrapper or the chain changed, or the checkpoint is of plain Optax; what is
   new starts as in the target. Counts always are the checkpoint's.
 
+  Checkpoints later than the one taken stay, and a warning names them: Orbax
+  saves no step up to the latest, until they are removed by `manager.delete`.
+
   Args:
     manager: Orbax's manager. What it is still writing is waited for.
     target: a state like the one to get, by the config of now: concrete, or of
@@ -163,13 +190,30 @@ def restore(
   for previous in steps if allow_previous else steps[:1]:
     path = storage.path_of(manager, previous)
     try:
-      return resume.resume(storage.Saved(path, previous), target, policy)
+      state = resume.resume(storage.Saved(path, previous), target, policy)
     except storage.DamagedError as error:
       rest = [s for s in steps if s < previous]
       if not (allow_previous and rest):
         raise OSError(_damage(error, path, rest)) from error
       _log.warning('%s Trying step %d.', _damage(error, path, []), rest[0])
+    else:
+      _warn_of_later(manager, previous)
+      return state
   raise AssertionError  # the last one returned or raised
+
+
+def _warn_of_later(manager: ocp.CheckpointManager, step: int) -> None:
+  later = sorted(s for s in manager.all_steps() if s > step)
+  if later:
+    _log.warning(
+      'restore, step %d: %s also holds the later %s. To train on from step %d, '
+      'remove each by manager.delete(...): Orbax saves no step up to the '
+      'latest, and the next restore takes that.',
+      step,
+      manager.directory,
+      ', '.join(map(str, later)),
+      step,
+    )
 
 
 def _damage(error: Exception, path: Any, rest: list[int]) -> str:

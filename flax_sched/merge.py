@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 import json
-from typing import Any, NamedTuple
+import logging
+from typing import Any
 
 import jax
 from jax import numpy as jnp
@@ -13,18 +14,22 @@ import numpy as np
 from flax_sched import access
 from flax_sched import carry
 from flax_sched import injected
+from flax_sched import migrate
 from flax_sched import places
 from flax_sched import spec as spec_lib
 from flax_sched import storage
 from flax_sched import target as target_lib
 from flax_sched.injected import InjectHyperparamsState
 from flax_sched.injected import InjectStatefulHyperparamsState
+from flax_sched.memory import Memory
+from flax_sched.memory import remember
 from flax_sched.places import State
 from flax_sched.record import Entry
-from flax_sched.stateful import WrappedScheduleState
 from flax_sched.target import Target
 
 _CALLER = 'restore'
+
+_log = logging.getLogger('flax_sched.checkpoint')
 
 
 class Merge:
@@ -35,7 +40,8 @@ class Merge:
     target: what it is to be restored into.
     pairing: what of the two belongs together.
     then: what each hyperparameter follows by the checkpoint: an entry of its
-      record, or in one without, only the value and the count.
+      record, or in one without, only the value and the count; also of what
+      the target does not name, if it has another number there, `unnamed`.
     now: what it follows by the target.
   """
 
@@ -71,7 +77,8 @@ class Merge:
         raise ValueError(
           f'{_CALLER}: the state in {self.saved.path} holds no count of '
           f'updates for {name}. Restore it as it was saved, and pass its '
-          'optimizer state to from_optax_state(tx, ..., count=...).'
+          'optimizer state to from_optax_state(tx, ..., count=...), within '
+          'optax.MultiSteps without count.'
         )
 
   def _differences_elsewhere(self) -> Iterator[str]:
@@ -113,12 +120,41 @@ class Merge:
       value = old_of.get((*path, 'hyperparams', place.key))
       if value is not None:
         found[name] = {'value': value, 'count': old_of[*path, 'count']}
+    unnamed = self._unnamed()
+    found |= {name: entry for name, (entry, _) in unnamed.items()}
     wanted = {path for entry in found.values() for path in entry.values()}
     read = self.saved.read({path: np.zeros(()) for path in wanted})
-    return {
+    entries = {
       name: {key: spec_lib.plain(key, read[p]) for key, p in entry.items()}
       for name, entry in found.items()
     }
+    for name, (entry, transformation) in unnamed.items():
+      path = entry['value']
+      used = np.asarray(read[path], self.saved.leaves[path].dtype)
+      other = migrate.other_number(transformation, path[-1], used)
+      if other is None:
+        del entries[name]
+      else:
+        entries[name]['unnamed'] = other
+    return entries
+
+  def _unnamed(self) -> dict[str, tuple[dict[str, carry.Path], str]]:
+    """Where `optax.inject_hyperparams` has what the target does not name.
+
+    By name; with what the transformation of the target is.
+    """
+    found = {}
+    states = {self.target.paths[n]: p for n, p in self.target.places.items()}
+    for path, place in states.items():
+      count = self.pairing.old_of[*path, 'count']
+      above = (*count[:-1], 'hyperparams')
+      for old in self.saved.leaves:
+        key = old[-1]
+        if old[:-1] == above and key not in place.state.hyperparams:
+          name = '/'.join((*path, key)) if len(states) > 1 else key
+          entry = {'value': old, 'count': count}
+          found[name] = entry, place.state.transformation
+    return found
 
   # -------------------------------------------------------------------------
   # The state.
@@ -144,6 +180,9 @@ class Merge:
     for memory in memories.values():
       wanted |= memory.wanted()
     read = self.saved.read(wanted)
+    for name, memory in memories.items():
+      for line in memory.report(read):
+        _log.warning('restore, step %d: %s: %s', self.saved.step, name, line)
     names = {(p.path, p.key): n for n, p in self.target.places.items()}
 
     def edit(path: tuple[Any, ...], s: State) -> State:
@@ -151,6 +190,8 @@ class Merge:
         name = names[path, key]
         if name in memories:
           s = memories[name].put(s, key, read)
+          if name in follow:
+            s = _set(s, key, follow[name])
         elif name in follow:
           s = _follow(s, key, follow[name])
         elif isinstance(s, InjectHyperparamsState) and self._is_constant(name):
@@ -177,19 +218,24 @@ class Merge:
       _check_type(path, values[path], self.target.leaves[path])
     return values
 
-  def _memory(self, name: str, entry: Entry | None) -> _Memory:
+  def _memory(self, name: str, entry: Entry | None) -> Memory:
     """What a stateful schedule is to remember."""
     place, path = self.target.places[name], self.target.paths[name]
-    if entry is None or spec_lib.is_fingerprint(entry['schedule']):
+    likes: dict[carry.Path, Any]
+    if entry is None:
       assert isinstance(place.state, InjectStatefulHyperparamsState)
       states = place.state.hyperparams_states
       index = states.stateful.index(place.key)
-      start, spec = states.states[index], states.specs[index]
+      start, spec = states.states[index], json.loads(states.specs[index])
       inside = (*path, 'hyperparams_states', 'states', str(index))
       likes = {p: self.target.leaves[*inside, *p] for p in carry.flatten(start)}
     else:
-      start = spec_lib.from_spec(entry['schedule']).init()
-      spec = json.dumps(entry['schedule'])
+      spec = entry['schedule']
+      members = np.shape(places.unwrap(place.state.count))
+      start = jax.tree_util.tree_map(
+        lambda leaf: np.broadcast_to(leaf, (*members, *np.shape(leaf))),
+        spec_lib.from_spec(spec).init(),
+      )
       sharding = self.target.leaves[*path, 'overrides'].sharding
       likes = {
         p: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
@@ -198,61 +244,11 @@ class Merge:
     # Where no record says, it is where the target has it.
     source = self.then.get(name, {}) if self.saved.record else self.now[name]
     if 'memory' not in source:
-      return _Memory(start, spec, likes, {})
+      return remember(start, spec, likes, {})
     above = self.pairing.old_of[*path, 'count'][:-1]
     above = (*above, 'hyperparams_states', 'states', str(source['memory']))
-    old = {p: (*above, *p) for p in likes}
-    shapes = {p: self.saved.leaves.get(path) for p, path in old.items()}
-    whole = all(
-      saved is not None and tuple(saved.shape) == likes[p].shape
-      for p, saved in shapes.items()
-    )
-    return _Memory(start, spec, likes, old if whole else {})
-
-
-class _Memory(NamedTuple):
-  """What a stateful schedule is to remember.
-
-  Attributes:
-    start: its state before the first update.
-    spec: its description.
-    likes: what each leaf of that is to be like, by path.
-    old: where the checkpoint has them; empty if it has none such.
-  """
-
-  start: Any
-  spec: str
-  likes: dict[carry.Path, Any]
-  old: dict[carry.Path, carry.Path]
-
-  def wanted(self) -> dict[carry.Path, Any]:
-    """What is to be read."""
-    return {old: self.likes[path] for path, old in self.old.items()}
-
-  def put(self, s: Any, key: str, read: Mapping[carry.Path, Any]) -> Any:
-    """An injected state in which a hyperparameter has this memory."""
-    structure = jax.tree_util.tree_structure(self.start)
-    start = {
-      path: target_lib.put(leaf, self.likes[path])
-      for path, leaf in carry.flatten(self.start).items()
-    }
-    memory = start | {path: read[old] for path, old in self.old.items()}
-    # A plain schedule in a product counts on, but is what it is now.
-    merged = jax.tree_util.tree_map(
-      lambda new, old: (
-        old.replace(schedule=new.schedule)
-        if isinstance(new, WrappedScheduleState)
-        else old
-      ),
-      *(
-        jax.tree_util.tree_unflatten(structure, leaves.values())
-        for leaves in (start, memory)
-      ),
-      is_leaf=lambda x: isinstance(x, WrappedScheduleState),
-    )
-    states = s.hyperparams_states
-    return access.with_states(
-      s, states.put(key, merged, self.spec, s.count.shape)
+    return remember(
+      start, spec, likes, self.saved.leaves, above, source['schedule']
     )
 
 
@@ -261,11 +257,16 @@ def _follow(s: State, key: str, entry: Entry) -> State:
   if spec_lib.is_fingerprint(entry['schedule']):
     return s
   s = access.with_schedule(s, key, spec_lib.from_spec(entry['schedule']))
-  override = entry.get('override')
-  if override is None:
+  return _set(s, key, entry)
+
+
+def _set(s: State, key: str, entry: Entry) -> State:
+  """An injected state in which what was set is as in an entry."""
+  if isinstance(s, InjectHyperparamsState):
     return s
-  with_nan = np.asarray(override, np.float32)  # in a population, None for none
-  return access.with_override(s, key, with_nan)
+  # None is none, and becomes NaN; in a population also that of a member.
+  override = np.asarray(entry.get('override'), np.float32)
+  return access.with_override(s, key, override)
 
 
 def _with_last_value(s: State, key: str) -> State:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
+import copy
 import json
+import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from jax.experimental import multihost_utils
 import numpy as np
 
 from flax_sched import injected as injected_lib
+from flax_sched import naming
 from flax_sched import spec as spec_lib
 from flax_sched.hints import did_you_mean
 from flax_sched.injected import InjectHyperparamsState
@@ -25,6 +27,9 @@ State = InjectHyperparamsState | InjectStatefulHyperparamsState
 
 # The way from an injected state to those of the transformation inside.
 _INSIDE = jax.tree_util.GetAttrKey('inner_state')
+
+# The way to the optimizer's state, of an object that JAX does not look into.
+_STORED = (jax.tree_util.GetAttrKey('opt_state'),)
 
 
 def map_injected(f: Callable[[tuple[Any, ...], State], State], x: Any) -> Any:
@@ -44,13 +49,27 @@ def map_injected(f: Callable[[tuple[Any, ...], State], State], x: Any) -> Any:
       leaves.append(leaf)
     return jax.tree_util.tree_unflatten(treedef, leaves)
 
-  if not hasattr(x, 'opt_state'):
+  if not _is_closed(x):
     return apply(x, ())
-  opt_state = apply(x.opt_state, ())
-  if hasattr(x, 'replace'):
-    return x.replace(opt_state=opt_state)
-  x.opt_state = opt_state
+  opt_state = apply(x.opt_state, _STORED)
+  if _is_optimizer(x):
+    x.opt_state = opt_state
+    return x
+  x = copy.copy(x)
+  object.__setattr__(x, 'opt_state', opt_state)  # also if it is frozen
   return x
+
+
+def _is_optimizer(x: Any) -> bool:
+  nnx = sys.modules.get('flax.nnx')  # where it is not, there are none
+  return nnx is not None and isinstance(x, nnx.Optimizer)
+
+
+def _is_closed(x: Any) -> bool:
+  """Whether only the `opt_state` of `x` is looked into."""
+  return hasattr(x, 'opt_state') and (
+    _is_optimizer(x) or jax.tree_util.all_leaves([x])
+  )
 
 
 def walk(
@@ -67,15 +86,26 @@ def walk(
 
 
 def injected(caller: str, x: Any) -> list[tuple[tuple[Any, ...], State]]:
-  """The injected states in `x`, from the optimizer's state on."""
-  found = list(walk(getattr(x, 'opt_state', x)))
+  """The injected states in `x`, those of its `opt_state` first."""
+  found = [*(walk(x.opt_state, _STORED) if _is_closed(x) else walk(x))]
   if not found:
     raise ValueError(
       f'{caller}: {type(x).__name__} holds no injected hyperparameters. Build '
       'the optimizer with flax_sched.inject_hyperparams(optax.adamw, '
       'learning_rate=...).'
     )
-  return found
+  own = _stored_in(x)
+  return sorted(found, key=lambda place: place[0][: len(own)] != own)
+
+
+def _stored_in(x: Any) -> tuple[Any, ...]:
+  """The way to the `opt_state` of `x`; () if it has none."""
+  if _is_closed(x):
+    return _STORED
+  if not hasattr(x, 'opt_state'):
+    return ()
+  fields = jax.tree_util.tree_leaves_with_path(x, lambda field: field is not x)
+  return next((way for way, field in fields if field is x.opt_state), ())
 
 
 class Place(NamedTuple):
@@ -93,31 +123,18 @@ class Place(NamedTuple):
 
 
 def find(caller: str, x: Any) -> dict[str, Place]:
-  """Each hyperparameter's place, by a stable name: short, and unique."""
+  """Each hyperparameter's place, by a stable name: short, and unique.
 
-  def label(key: Any) -> list[str]:
-    name = getattr(key, 'key', None)
-    return [name] if isinstance(name, str) else []
-
-  def position(key: Any) -> list[str]:
-    index = getattr(key, 'idx', None)
-    return label(key) if index is None else [str(index)]
-
-  def spell(place: Place, part: Any) -> str:
-    return '/'.join([*(p for key in place.path for p in part(key)), place.key])
-
+  Raises:
+    ValueError: if there is none, or two can't be told apart.
+  """
   places = [
     Place(path, state, key)
     for path, state in injected(caller, x)
     for key in state.hyperparams
   ]
-  names = [place.key for place in places]
-  for part in (label, position):
-    times = Counter(names)
-    names = [
-      spell(place, part) if times[name] > 1 else name
-      for name, place in zip(names, places, strict=True)
-    ]
+  ways = [(place.path, place.key) for place in places]
+  names = naming.names(caller, ways, _stored_in(x))
   return dict(zip(names, places, strict=True))
 
 

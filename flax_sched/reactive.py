@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 from typing import Any
 
@@ -278,7 +279,10 @@ def apply_gradients(state: Any, *, grads: Any, **extra_args: Any) -> Any:
   {'w': Array([0.5, 0.5], dtype=float32)}
   """
   tx = state.tx
-  whole = optax.with_extra_args_support(tx)
+  parameters = inspect.signature(tx.update).parameters.values()
+  # As that of `optax.MultiSteps`, which is of no class that says so.
+  takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
+  whole = tx if takes_all else optax.with_extra_args_support(tx)
 
   def update(updates: Any, opt_state: Any, params: Any = None) -> Any:
     return whole.update(updates, opt_state, params, **extra_args)

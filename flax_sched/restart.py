@@ -12,6 +12,8 @@ from flax_sched import access
 from flax_sched import arguments
 from flax_sched import injected
 from flax_sched import places
+from flax_sched import stateful
+from flax_sched.compose import Crossfade
 from flax_sched.forms import shaped
 from flax_sched.injected import InjectStatefulHyperparamsState
 from flax_sched.places import State
@@ -19,7 +21,6 @@ from flax_sched.schedule import Constant
 from flax_sched.schedule import Join
 from flax_sched.schedule import Schedule
 from flax_sched.schedule import Shift
-from flax_sched.stateful import WrappedScheduleState
 
 _T = TypeVar('_T')
 
@@ -32,7 +33,9 @@ def reset_count(
   For fine-tuning: moments, their own counts (those of Adam's bias correction)
   and a `TrainState`'s step stay as they are, and so do constants and what
   `set_hyperparams` has put in place of a schedule. A stateful schedule, such as
-  `reduce_on_plateau`, forgets what it has seen.
+  `reduce_on_plateau`, forgets what it has seen. Of a rebase (see
+  `checkpoint.restore`) that is over, the new schedule alone starts again; one
+  that is not starts as a whole, with the old schedule up to where it began.
 
   Args:
     state: a `TrainState` or an optimizer state; an `nnx.Optimizer` is changed
@@ -117,17 +120,14 @@ def _start_again(caller: str, s: Any, key: str, name: str, count: int) -> State:
       'take the state of this one from a new tx.init(params).'
     )
 
-  def is_wrapped(x: Any) -> bool:
-    return isinstance(x, WrappedScheduleState)
-
-  def begin(new: Any, old: Any) -> Any:
-    if is_wrapped(new):
-      return old.replace(count=places.filled(count, old.count))
-    return places.filled(new, old)
-
+  is_wrapped = stateful.is_wrapped
   new = jax.tree_util.tree_map(
-    begin, schedule.init(), states.states[index], is_leaf=is_wrapped
+    lambda new, old: old if is_wrapped(new) else places.filled(new, old),
+    schedule.init(),
+    states.states[index],
+    is_leaf=is_wrapped,
   )
+  new = stateful.with_counts(new, lambda old: places.filled(count, old))
   after = (*states.states[:index], new, *states.states[index + 1 :])
   return s.replace(hyperparams_states=states.replace(states=after))
 
@@ -147,8 +147,12 @@ def _late(caller: str, s: State, key: str, name: str, count: int) -> int:
 
 def _with_delay(s: State, key: str, late: int) -> State:
   """With the schedule of a hyperparameter delayed by this, and no more."""
-  schedule = injected.schedules(s).get(key)
+  schedule: Any = injected.schedules(s).get(key)
   own = _undelayed(schedule)
+  count = places.on_host(s.count)
+  if own is not schedule:
+    count = count - places.on_host(schedule.begin)
+  own = arrived(own, count)
   if late == 0 and own is schedule:
     return s
   own = places.on_host(own)
@@ -158,6 +162,15 @@ def _with_delay(s: State, key: str, late: int) -> State:
   override = places.override(s, key)
   s = access.with_schedule(s, key, own)
   return s if override is None else access.with_override(s, key, override)
+
+
+def arrived(schedule: Any, count: Any) -> Any:
+  """What is followed from a count on: of a rebase that is over, its end."""
+  if isinstance(schedule, Crossfade):
+    begin, steps = places.on_host((schedule.begin, schedule.transition_steps))
+    if np.all(begin + steps <= count):
+      return arrived(schedule.new, count)
+  return schedule
 
 
 # A delay is a shift of a shift: the inner one, perhaps by 0, is the schedule's
@@ -261,7 +274,8 @@ def _followed(caller: str, s: State, key: str, name: str) -> Schedule:
     return Constant(constant=np.float32(override))
   keyword = f'{name}=...' if name.isidentifier() else f'**{{{name!r}: ...}}'
   remedy = f'Set its value first, by set_hyperparams(state, {keyword}).'
-  return places.plain_schedule(caller, s, key, name, remedy)
+  schedule = places.plain_schedule(caller, s, key, name, remedy)
+  return arrived(schedule, places.on_host(s.count))
 
 
 def _read(x: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 import logging
 from typing import Any
 
@@ -17,6 +17,7 @@ from flax_sched.hints import did_you_mean
 from flax_sched.merge import Merge
 from flax_sched.record import Difference
 from flax_sched.record import Entry
+from flax_sched.restart import arrived
 from flax_sched.storage import Saved
 
 _CALLER = 'restore'
@@ -99,7 +100,7 @@ def resume(saved: Saved, target: Any, policy: Policy) -> Any:
     raise ScheduleMismatchError(_message(merge, by_name, rest), found)
   for line in _report(merge, by_name, rest):
     _log.warning('restore, step %d: %s', saved.step, line)
-  follow = _on_the_way(merge)
+  follow = _on_the_way(merge, by_name)
   for name in by_name:
     if name in merge.now and name in merge.then:
       follow |= _chosen(merge, name, policy)
@@ -130,9 +131,13 @@ def _differences(merge: Merge) -> Iterator[Difference]:
   for name, then in merge.then.items():
     # All that is known: the value of the last update.
     last = max(int(np.max(then['count'])) - 1, 0)
+    field = f'value at update {last}'
+    if name not in merge.now:
+      yield Difference(name, field, then['value'], then['unnamed'])
+      continue
     value = record.value(merge.now[name], last)
     if value is not None and not _close(then['value'], value, merge.now[name]):
-      yield Difference(name, f'value at update {last}', then['value'], value)
+      yield Difference(name, field, then['value'], value)
 
 
 def _close(old: Any, new: float, entry: Entry) -> bool:
@@ -164,21 +169,21 @@ def _rest(merge: Merge) -> Iterator[str]:
 # What to follow.
 
 
-def _on_the_way(merge: Merge) -> dict[str, Entry]:
-  """The schedules that still move to the target's, by an earlier rebase."""
+def _on_the_way(merge: Merge, by_name: Collection[str]) -> dict[str, Entry]:
+  """The schedules that still move to the target's, by an earlier rebase.
+
+  Where checkpoint and config differ, such as by an override, a choice decides.
+  """
   if merge.saved.record is None:
     return {}
   follow = {}
-  for name in merge.now.keys() & merge.then.keys():
+  for name in merge.now.keys() & merge.then.keys() - by_name:
     old, new = merge.then[name], merge.now[name]
-    moves = record.is_on_the_way(old['schedule'], new['schedule'])
-    if moves and not _is_over(old['schedule'], old['count']):
-      follow[name] = old
+    if record.is_on_the_way(old['schedule'], new['schedule']):
+      crossfade = spec_lib.from_spec(old['schedule'])
+      if arrived(crossfade, old['count']) is crossfade:
+        follow[name] = old
   return follow
-
-
-def _is_over(crossfade: dict[str, Any], count: int) -> bool:
-  return bool(crossfade['begin'] + crossfade['transition_steps'] <= count)
 
 
 def _chosen(merge: Merge, name: str, policy: Policy) -> dict[str, Entry]:
@@ -208,25 +213,18 @@ def _chosen(merge: Merge, name: str, policy: Policy) -> dict[str, Entry]:
   if np.ndim(old['count']):
     raise _impossible(name, choice, 'the members of a population differ')
   before, after = (
-    _followed(entry['schedule'], old['count'])
+    arrived(spec_lib.from_spec(entry['schedule']), old['count'])
     if entry.get('override') is None
-    else _constant(entry['override'])
+    else spec_lib.from_spec(_constant(entry['override']))
     for entry in (old, new)
   )
   crossfade = Crossfade(
-    old=spec_lib.from_spec(before),
-    new=spec_lib.from_spec(after),
+    old=before,
+    new=after,
     begin=np.int32(old['count']),
     transition_steps=policy.rebase_steps,
   )
   return {name: {'schedule': spec_lib.to_spec(crossfade)}}
-
-
-def _followed(spec: dict[str, Any], count: int) -> dict[str, Any]:
-  """What is followed from a count on: of a rebase that is over, its end."""
-  if spec['kind'] == 'Crossfade' and _is_over(spec, count):
-    return _followed(spec['new'], count)
-  return spec
 
 
 def _constant(value: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ training passes to the optimizer's update, such as the loss.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import math
 from typing import Any
 
@@ -88,6 +88,34 @@ class WrappedSchedule(struct.PyTreeNode):
     """The value at the state's count, by the state's schedule."""
     del extra_args
     return state.schedule(state.count)
+
+
+def with_counts(state: Any, count_of: Callable[[Any], Any]) -> Any:
+  """The state of a stateful schedule, with other counts for plain ones.
+
+  A product holds a count for each plain schedule in it.
+
+  Args:
+    state: the state.
+    count_of: gives the new count for an old one.
+  """
+  return _map_wrapped(lambda s: s.replace(count=count_of(s.count)), state)
+
+
+def without_schedules(state: Any) -> Any:
+  """The state of a stateful schedule, without the plain schedules in it."""
+  return _map_wrapped(lambda s: s.replace(schedule=None), state)
+
+
+def is_wrapped(x: Any) -> bool:
+  """Whether `x` is the state of a wrapped schedule."""
+  return isinstance(x, WrappedScheduleState)
+
+
+def _map_wrapped(f: Callable[[WrappedScheduleState], Any], state: Any) -> Any:
+  return jax.tree_util.tree_map(
+    lambda x: f(x) if is_wrapped(x) else x, state, is_leaf=is_wrapped
+  )
 
 
 class ScheduleStates(struct.PyTreeNode, Mapping[str, Any]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import functools
 from typing import Any
 
@@ -42,10 +42,8 @@ class Target:
       path: _placed(path, leaf) for path, leaf in carry.flatten(tree).items()
     }
     self.places = _with_numbers(tree, places.find(_CALLER, tree))
-    root = ('opt_state',) if hasattr(tree, 'opt_state') else ()
     self.paths = {
-      name: root + carry.spell(place.path)
-      for name, place in self.places.items()
+      name: carry.spell(place.path) for name, place in self.places.items()
     }
     self.entries = record.entries_of(self.places)
     self._optimizers = [(*owner, 'opt_state') for owner, _ in _owners(tree)]
@@ -142,11 +140,9 @@ def _with_numbers(tree: Any, found: dict[str, Place]) -> dict[str, Place]:
       made = jax.jit(functools.partial(_small_states, owner))()
     except jax.errors.UnexpectedTracerError:
       continue  # its numbers were arguments, such as those of a population
-    above = (*path, 'opt_state') if path else ()
-    for (way, _), state in zip(
-      places.injected(_CALLER, owner), made, strict=True
-    ):
-      numbers[*above, *carry.spell(way)] = state
+    stored = places.walk(owner.opt_state)
+    for (way, _), state in zip(stored, made, strict=True):
+      numbers[*path, 'opt_state', *carry.spell(way)] = state
   for path, state in states.items():
     structure = jax.tree_util.tree_structure(state)
     leaves = jax.tree_util.tree_leaves(numbers.get(carry.spell(path)))
@@ -170,23 +166,31 @@ def _owners(tree: Any) -> list[tuple[carry.Path, Any]]:
   def is_owner(x: Any) -> bool:
     return hasattr(x, 'tx') and hasattr(x, 'opt_state')
 
-  found = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_owner)
-  return [(carry.spell(path), leaf) for path, leaf in found if is_owner(leaf)]
+  def inside(x: Any, path: carry.Path) -> Iterator[tuple[carry.Path, Any]]:
+    if is_owner(x):
+      yield path, x
+    for way, leaf in jax.tree_util.tree_leaves_with_path(
+      x, is_leaf=lambda y: y is not x and is_owner(y)
+    ):
+      if leaf is not x and is_owner(leaf):
+        yield from inside(leaf, (*path, *carry.spell(way)))
+
+  return list(inside(tree, ()))
 
 
 def _small_states(owner: Any) -> list[State]:
   """The injected states of an optimizer, new, without what is large."""
   params = getattr(owner, 'params', jax.ShapeDtypeStruct((), np.float32))
   zeros = jax.tree_util.tree_map(lambda p: jnp.zeros(p.shape, p.dtype), params)
-  found = places.injected(_CALLER, owner.tx.init(zeros))
-  return [_small(state) for _, state in found]
+  return [_small(state) for _, state in places.walk(owner.tx.init(zeros))]
 
 
 def _initial(
   state: Any, missing: Mapping[carry.Path, Any]
 ) -> dict[carry.Path, Any]:
   """What of an optimizer's new state a TrainState lacks, by path."""
-  if not (hasattr(state, 'tx') and hasattr(state, 'params')):
+  known = hasattr(state, 'tx') and hasattr(state, 'params')
+  if not known or {path[0] for path in missing} != {'opt_state'}:
     raise ValueError(
       f'{_CALLER}: target must hold the new {"/".join(next(iter(missing)))}, '
       'which the checkpoint lacks, but it is abstract. Pass the state itself, '

@@ -149,6 +149,16 @@ def assert_close(got, expected, ulps=4):
   np.testing.assert_array_max_ulp(got, expected, maxulp=ulps)
 
 
+def assert_follows(step, state, schedules, counts, steps=3):
+  """The next updates use the schedules' values from these counts on."""
+  got, state = next_values(step, state, steps)
+  assert got.keys() == schedules.keys()
+  for name, schedule in schedules.items():
+    expected = schedule(counts[name] + np.arange(steps))
+    assert_close(got[name], expected, 1)
+  return state
+
+
 def leaves_of(state):
   """The leaves by path, on the host: a copy."""
   if isinstance(state, nnx.Optimizer):

@@ -1,5 +1,8 @@
 """Reading and changing hyperparameters, wherever they are in a state."""
 
+import dataclasses
+import typing
+
 from flax import nnx
 from flax.training.train_state import TrainState
 import jax
@@ -184,6 +187,43 @@ def test_train_state():
   changed = fs.set_hyperparams(state, learning_rate=0.5)
   assert fs.hyperparams(changed) == {'learning_rate': 0.5}
   assert fs.hyperparams(state) == {'learning_rate': np.float32(0.9)}
+
+
+class Haiku(typing.NamedTuple):
+  """A state as a named tuple."""
+
+  params: object
+  opt_state: object
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class Mutable:
+  """A state whose fields may be set."""
+
+  params: object
+  opt_state: object
+
+
+@dataclasses.dataclass(frozen=True)
+class Unknown:
+  """A state that JAX knows nothing of."""
+
+  params: object
+  opt_state: object
+
+
+@pytest.mark.parametrize('kind', [Haiku, Mutable, Unknown])
+@pytest.mark.parametrize(
+  'inject', [fs.inject_hyperparams, fs.inject_stateful_hyperparams]
+)
+def test_states_of_other_kinds(inject, kind):
+  """A changed copy is returned; what was given stays as it is."""
+  state = kind(PARAMS, _sgd(inject).init(PARAMS))
+  changed = fs.set_hyperparams(state, learning_rate=0.5)
+  assert type(changed) is kind
+  assert fs.hyperparams(changed) == {'learning_rate': 0.5}
+  assert fs.hyperparams(state) == {'learning_rate': 1.0}
 
 
 @pytest.mark.parametrize(

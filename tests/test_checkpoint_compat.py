@@ -84,6 +84,41 @@ def test_a_run_with_optax_s_injection(manager):
     checkpoint.restore(manager, other, on_change='checkpoint')
 
 
+def test_what_the_target_does_not_name(manager):
+  """Optax injects it all the same: it is compared with what is used now."""
+  old = create(optax.inject_hyperparams(optax.adamw)(0.5, b2=0.5, eps=1e-6))
+  state = train(old, 4)
+  manager.save(4, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
+  for factory in (optax.adamw, optax.adam):
+    target = state_of(factory=factory, learning_rate=0.5)
+    with pytest.raises(checkpoint.ScheduleMismatchError) as caught:
+      checkpoint.restore(manager, target)
+    lines = list(map(str, caught.value.differences))
+    assert 'b2.value at update 3: checkpoint 0.5 -> config 0.999' in lines
+    assert len(lines) == 2
+  accepted = {'b2': 'config', 'eps': 'config'}
+  restored = checkpoint.restore(manager, target, on_change=accepted)
+  assert next_values(restored) == {'learning_rate': 0.5}
+  named = state_of(learning_rate=0.5, b2=0.5, eps=1e-6)
+  assert next_values(checkpoint.restore(manager, named))['b2'] == 0.5
+  constant = state_of(
+    learning_rate=0.5, b2=0.5, eps=1e-6, static_args=('b2', 'eps')
+  )
+  restored = checkpoint.restore(manager, constant)
+  assert next_values(restored) == {'learning_rate': 0.5}
+
+
+def test_a_product_counts_on(manager):
+  """Its plain factors, from the count that Optax has saved."""
+  state = train(create(optax.adamw(0.5)), 4)
+  manager.save(4, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
+  lr = COSINE * fs.reduce_on_plateau(0.5)
+  target = state_of('full', learning_rate=lr)
+  for new in (target, abstract(target)):
+    restored = checkpoint.restore(manager, new)
+    assert next_values(restored) == {'learning_rate': float(COSINE(4)) / 2}
+
+
 @pytest.mark.parametrize(
   'directory', sorted(OLD.iterdir()), ids=lambda directory: directory.name
 )

@@ -250,6 +250,26 @@ def test_an_edited_run_is_a_difference(manager):
   assert next_values(restored) == {'learning_rate': float(COSINE(2))}
 
 
+@both
+def test_an_edited_rebase(wrapper, manager):
+  """What was set on the way is a difference, which each choice settles."""
+  saved(manager, state_of('full', learning_rate=COSINE))
+  steps = dict(on_change='rebase', rebase_steps=8)
+  new = state_of('full', learning_rate=LONGER)
+  state = checkpoint.restore(manager, new, **steps)
+  state = fs.set_hyperparams(train(state, 2), learning_rate=0.0625)
+  checkpoint.save(manager, 6, state)
+  target = state_of(wrapper, learning_rate=LONGER)
+  with pytest.raises(checkpoint.ScheduleMismatchError, match='override'):
+    checkpoint.restore(manager, target)
+  config = checkpoint.restore(manager, target, on_change='config')
+  assert next_values(config) == {'learning_rate': float(LONGER(6))}
+  assert jax.tree.structure(config) == jax.tree.structure(target)
+  for choice in (dict(on_change='checkpoint'), steps):
+    restored = checkpoint.restore(manager, target, **choice)
+    assert next_values(restored) == {'learning_rate': 0.0625}
+
+
 def test_functions(manager):
   """An Optax schedule is compared by what it returns."""
 

@@ -183,6 +183,79 @@ def test_no_count():
   assert fs.hyperparams(new)['learning_rate'] == NEW(6)
 
 
+def test_a_product_counts_on():
+  """Its plain factors too, from the old count; and all may be donated."""
+  old_tx = optax.adam(0.1)
+  _, old, _ = _run(old_tx, old_tx.init(PARAMS), PARAMS, 8)
+  tx = fs.inject_stateful_hyperparams(
+    optax.adam, learning_rate=NEW * fs.reduce_on_plateau(0.5)
+  )
+  new = fs.from_optax_state(tx, old)
+  assert jax.tree.structure(new) == jax.tree.structure(tx.init(PARAMS))
+  step = jax.jit(
+    lambda s: tx.update(PARAMS, s, PARAMS, value=1.0)[1], donate_argnums=0
+  )
+  for n in (8, 9):
+    new = step(new)
+    got = fs.hyperparams(new)['learning_rate']
+    np.testing.assert_allclose(got, 0.5 * NEW(n), rtol=1e-6)
+
+
+@pytest.mark.parametrize('inside', [optax.sgd, optax.adam])
+def test_updates_in_several_steps(inside):
+  """What MultiSteps holds back is no update; what is inside knows best."""
+
+  def several(tx):
+    return optax.MultiSteps(tx, 4).gradient_transformation()
+
+  old_tx = several(inside(0.1))
+  _, old, _ = _run(old_tx, old_tx.init(PARAMS), PARAMS, 30)
+  tx = several(fs.inject_hyperparams(inside, learning_rate=NEW))
+  new = fs.from_optax_state(tx, old)
+  assert new.inner_opt_state.count == 7
+  assert fs.from_optax_state(tx, old, count=3).inner_opt_state.count == 3
+  # Begun after updates without it.
+  old = old._replace(gradient_step=jnp.int32(2))
+  new = fs.from_optax_state(tx, old)
+  assert new.inner_opt_state.count == (2 if inside is optax.sgd else 7)
+
+
+@pytest.mark.parametrize('dtype', [np.float32, jnp.bfloat16, np.float16])
+def test_values_that_have_no_name_here(dtype):
+  """They must be those of the factory: else they would be lost."""
+  old_tx = optax.inject_hyperparams(optax.adamw, hyperparam_dtype=dtype)(
+    0.1, b2=0.5
+  )
+  old = old_tx.init(PARAMS)
+  for build in (
+    lambda **kwargs: fs.inject_hyperparams(optax.adamw, **kwargs),
+    lambda **kwargs: fs.inject_stateful_hyperparams(
+      optax.adamw, static_args=('b1', 'eps'), b1=0.9, eps=1e-8, **kwargs
+    ),
+  ):
+    with pytest.raises(
+      ValueError,
+      match=r'^from_optax_state: tx must name b2, which is 0\.5 .* 0\.999 in',
+    ):
+      fs.from_optax_state(build(learning_rate=0.1), old)
+    fs.from_optax_state(build(learning_rate=0.1, b2=0.5), old)
+  # As a constant it has no name either, but is the same.
+  tx = fs.inject_hyperparams(
+    optax.adamw, static_args='b2', learning_rate=0.1, b2=0.5
+  )
+  fs.from_optax_state(tx, old)
+
+
+def test_values_of_factories_that_nobody_knows():
+  """Their names say nothing, and so there is nothing to compare."""
+
+  def make(learning_rate, b2=0.75):
+    return optax.adam(learning_rate, b2=b2)
+
+  old = optax.inject_hyperparams(make)(0.1, b2=0.5).init(PARAMS)
+  fs.from_optax_state(fs.inject_hyperparams(make, learning_rate=0.1), old)
+
+
 @pytest.mark.parametrize(
   ('old_tx', 'parts'),
   [

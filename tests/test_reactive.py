@@ -165,6 +165,18 @@ def test_train_states():
   np.testing.assert_array_equal(moved.params['w'], np.zeros(3))
 
 
+@pytest.mark.parametrize('built', [False, True])
+def test_accumulated_gradients(built):
+  """`optax.MultiSteps` hands the loss on, though no class of it says so."""
+  tx = optax.MultiSteps(_tx(fs.reduce_on_plateau(0.5, 0.5, patience=1)), 2)
+  tx = tx.gradient_transformation() if built else tx
+  state = TrainState.create(apply_fn=None, params=PARAMS, tx=tx)
+  for _ in range(6):
+    state = fs.apply_gradients(state, grads=PARAMS, value=1.0)
+  assert state.tx is tx
+  assert fs.hyperparams(state)['learning_rate'] == 0.25
+
+
 def test_nnx_optimizer():
   """Whose update takes extra arguments itself."""
   model = nnx.Linear(2, 2, rngs=nnx.Rngs(0))

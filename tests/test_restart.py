@@ -13,6 +13,7 @@ from restarts import ADAM
 from restarts import adam
 from restarts import after
 from restarts import assert_close
+from restarts import assert_follows
 from restarts import B1
 from restarts import bare
 from restarts import BOTH
@@ -30,17 +31,6 @@ from restarts import remembered
 from restarts import RUNS
 from restarts import sgd
 from restarts import trained_run
-
-
-def assert_follows(step, state, schedules, counts, steps=3):
-  """The next updates use the schedules' values from these counts on."""
-  got, state = next_values(step, state, steps)
-  assert got.keys() == schedules.keys()
-  for name, schedule in schedules.items():
-    expected = schedule(counts[name] + np.arange(steps))
-    assert_close(got[name], expected, 1)
-  return state
-
 
 # ---------------------------------------------------------------------------
 # reset_count, of a whole state.
