@@ -101,7 +101,8 @@ _warned: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
 def _warn_of_latest(manager: ocp.CheckpointManager, step: int) -> None:
   latest = manager.latest_step()
-  if latest is None or step > latest or _warned.get(manager) == latest:
+  # The latest itself may have been saved just now.
+  if latest is None or step >= latest or _warned.get(manager) == latest:
     return
   _warned[manager] = latest
   _log.warning(
