@@ -18,6 +18,7 @@ import numpy as np
 
 from flax_sched import places
 from flax_sched import watch
+from flax_sched import ways
 from flax_sched.snapshots import Group
 from flax_sched.snapshots import Plan
 from flax_sched.snapshots import Snapshot
@@ -105,7 +106,7 @@ class Copier:
 
   def _find(self, x: Any, structure: Any) -> None:
     """Which leaf of a state of this structure each hyperparameter is."""
-    places.injected(self._caller, x)  # raises where there is none
+    ways.injected(self._caller, x)  # raises where there is none
     numbered = jax.tree_util.tree_unflatten(
       structure, range(structure.num_leaves)
     )

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from flax_sched import carry
-from flax_sched import places
+from flax_sched import ways
 
 
 def by_path(
@@ -37,7 +37,7 @@ def by_path(
   }
   of_schedules = {
     (*carry.spell(way), *path)
-    for way, injected in places.walk(state)
+    for way, injected in ways.walk(state)
     for path in carry.flatten(injected.replace(inner_state=()))
   }
 

@@ -19,13 +19,14 @@ from flax_sched import places
 from flax_sched import spec as spec_lib
 from flax_sched import storage
 from flax_sched import target as target_lib
+from flax_sched import ways
 from flax_sched.injected import InjectHyperparamsState
 from flax_sched.injected import InjectStatefulHyperparamsState
 from flax_sched.memory import Memory
 from flax_sched.memory import remember
-from flax_sched.places import State
 from flax_sched.record import Entry
 from flax_sched.target import Target
+from flax_sched.ways import State
 
 _CALLER = 'restore'
 
@@ -203,7 +204,7 @@ class Merge:
       return s
 
     state = self.target.filled(self._carried(read))
-    return places.map_injected(edit, state)
+    return ways.map_injected(edit, state)
 
   def _is_constant(self, name: str) -> bool:
     return bool(self.now[name]['schedule']['kind'] == 'Constant')

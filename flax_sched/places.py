@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-import copy
+from collections.abc import Callable, Collection, Mapping
 import json
-import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -16,96 +14,11 @@ import numpy as np
 from flax_sched import injected as injected_lib
 from flax_sched import naming
 from flax_sched import spec as spec_lib
+from flax_sched import ways
 from flax_sched.hints import did_you_mean
 from flax_sched.injected import InjectHyperparamsState
-from flax_sched.injected import InjectStatefulHyperparamsState
-from flax_sched.injected import is_injected
 from flax_sched.schedule import Schedule
-
-State = InjectHyperparamsState | InjectStatefulHyperparamsState
-
-
-# The way from an injected state to those of the transformation inside.
-_INSIDE = jax.tree_util.GetAttrKey('inner_state')
-
-# The way to the optimizer's state, of an object that JAX does not look into.
-_STORED = (jax.tree_util.GetAttrKey('opt_state'),)
-
-
-def map_injected(f: Callable[[tuple[Any, ...], State], State], x: Any) -> Any:
-  """Applies f(path, state) to each injected state, outer ones first.
-
-  The paths are those of `injected`. An `nnx.Optimizer` is changed in place.
-  """
-
-  def apply(tree: Any, path: tuple[Any, ...]) -> Any:
-    found, treedef = jax.tree_util.tree_flatten_with_path(tree, is_injected)
-    leaves = []
-    for way, leaf in found:
-      if is_injected(leaf):
-        leaf = f(path + way, leaf)
-        inner = apply(leaf.inner_state, (*path, *way, _INSIDE))
-        leaf = leaf.replace(inner_state=inner)
-      leaves.append(leaf)
-    return jax.tree_util.tree_unflatten(treedef, leaves)
-
-  if not _is_closed(x):
-    return apply(x, ())
-  opt_state = apply(x.opt_state, _STORED)
-  if _is_optimizer(x):
-    x.opt_state = opt_state
-    return x
-  x = copy.copy(x)
-  object.__setattr__(x, 'opt_state', opt_state)  # also if it is frozen
-  return x
-
-
-def _is_optimizer(x: Any) -> bool:
-  nnx = sys.modules.get('flax.nnx')  # where it is not, there are none
-  return nnx is not None and isinstance(x, nnx.Optimizer)
-
-
-def _is_closed(x: Any) -> bool:
-  """Whether only the `opt_state` of `x` is looked into."""
-  return hasattr(x, 'opt_state') and (
-    _is_optimizer(x) or jax.tree_util.all_leaves([x])
-  )
-
-
-def walk(
-  tree: Any, path: tuple[Any, ...] = ()
-) -> Iterator[tuple[tuple[Any, ...], State]]:
-  """The injected states in a tree with the ways to them, outer ones first."""
-  # Without the ways first: it is run at every step that is logged.
-  if not any(map(is_injected, jax.tree_util.tree_leaves(tree, is_injected))):
-    return
-  for way, leaf in jax.tree_util.tree_leaves_with_path(tree, is_injected):
-    if is_injected(leaf):
-      yield path + way, leaf
-      yield from walk(leaf.inner_state, (*path, *way, _INSIDE))
-
-
-def injected(caller: str, x: Any) -> list[tuple[tuple[Any, ...], State]]:
-  """The injected states in `x`, those of its `opt_state` first."""
-  found = [*(walk(x.opt_state, _STORED) if _is_closed(x) else walk(x))]
-  if not found:
-    raise ValueError(
-      f'{caller}: {type(x).__name__} holds no injected hyperparameters. Build '
-      'the optimizer with flax_sched.inject_hyperparams(optax.adamw, '
-      'learning_rate=...).'
-    )
-  own = _stored_in(x)
-  return sorted(found, key=lambda place: place[0][: len(own)] != own)
-
-
-def _stored_in(x: Any) -> tuple[Any, ...]:
-  """The way to the `opt_state` of `x`; () if it has none."""
-  if _is_closed(x):
-    return _STORED
-  if not hasattr(x, 'opt_state'):
-    return ()
-  fields = jax.tree_util.tree_leaves_with_path(x, lambda field: field is not x)
-  return next((way for way, field in fields if field is x.opt_state), ())
+from flax_sched.ways import State
 
 
 class Place(NamedTuple):
@@ -130,11 +43,11 @@ def find(caller: str, x: Any) -> dict[str, Place]:
   """
   places = [
     Place(path, state, key)
-    for path, state in injected(caller, x)
+    for path, state in ways.injected(caller, x)
     for key in state.hyperparams
   ]
-  ways = [(place.path, place.key) for place in places]
-  names = naming.names(caller, ways, _stored_in(x))
+  found = [(place.path, place.key) for place in places]
+  names = naming.names(caller, found, ways.stored_in(x))
   return dict(zip(names, places, strict=True))
 
 
@@ -164,7 +77,7 @@ def edit(
         state = change(state, found[name].key, value)
     return state
 
-  return map_injected(apply, x)
+  return ways.map_injected(apply, x)
 
 
 # ---------------------------------------------------------------------------

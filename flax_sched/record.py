@@ -44,8 +44,9 @@ import numpy as np
 from flax_sched import injected
 from flax_sched import places
 from flax_sched import spec as spec_lib
+from flax_sched import ways
 from flax_sched.injected import InjectStatefulHyperparamsState
-from flax_sched.places import State
+from flax_sched.ways import State
 
 # Of the record and of what stands beside it in a checkpoint. A test keeps a
 # checkpoint of each.
@@ -81,7 +82,7 @@ def record(x: Any) -> dict[str, Any]:
 
 def is_local(x: Any) -> bool:
   """Whether `record` takes this process alone: it has all that is read."""
-  states = [s.replace(inner_state=()) for _, s in places.injected('save', x)]
+  states = [s.replace(inner_state=()) for _, s in ways.injected('save', x)]
   return all(
     leaf.is_fully_addressable or leaf.is_fully_replicated
     for leaf in map(places.unwrap, jax.tree_util.tree_leaves(states))

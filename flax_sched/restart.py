@@ -13,14 +13,15 @@ from flax_sched import arguments
 from flax_sched import injected
 from flax_sched import places
 from flax_sched import stateful
+from flax_sched import ways
 from flax_sched.compose import Crossfade
 from flax_sched.forms import shaped
 from flax_sched.injected import InjectStatefulHyperparamsState
-from flax_sched.places import State
 from flax_sched.schedule import Constant
 from flax_sched.schedule import Join
 from flax_sched.schedule import Schedule
 from flax_sched.schedule import Shift
+from flax_sched.ways import State
 
 _T = TypeVar('_T')
 
@@ -88,7 +89,7 @@ def reset_count(
         s = _with_delay(s, key, late)
     return s.replace(count=places.filled(start, s.count)) if whole else s
 
-  return places.map_injected(reset, state)
+  return ways.map_injected(reset, state)
 
 
 def _stateful(s: State) -> tuple[str, ...]:

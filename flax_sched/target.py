@@ -13,8 +13,9 @@ import numpy as np
 from flax_sched import carry
 from flax_sched import places
 from flax_sched import record
+from flax_sched import ways
 from flax_sched.places import Place
-from flax_sched.places import State
+from flax_sched.ways import State
 
 _CALLER = 'restore'
 
@@ -140,7 +141,7 @@ def _with_numbers(tree: Any, found: dict[str, Place]) -> dict[str, Place]:
       made = jax.jit(functools.partial(_small_states, owner))()
     except jax.errors.UnexpectedTracerError:
       continue  # its numbers were arguments, such as those of a population
-    stored = places.walk(owner.opt_state)
+    stored = ways.walk(owner.opt_state)
     for (way, _), state in zip(stored, made, strict=True):
       numbers[*path, 'opt_state', *carry.spell(way)] = state
   for path, state in states.items():
@@ -182,7 +183,7 @@ def _small_states(owner: Any) -> list[State]:
   """The injected states of an optimizer, new, without what is large."""
   params = getattr(owner, 'params', jax.ShapeDtypeStruct((), np.float32))
   zeros = jax.tree_util.tree_map(lambda p: jnp.zeros(p.shape, p.dtype), params)
-  return [_small(state) for _, state in places.walk(owner.tx.init(zeros))]
+  return [_small(state) for _, state in ways.walk(owner.tx.init(zeros))]
 
 
 def _initial(

@@ -15,7 +15,7 @@ from jax import numpy as jnp
 import numpy as np
 
 from flax_sched import injected
-from flax_sched import places
+from flax_sched import ways
 
 # A table of a million values is not copied at every step.
 MOST = 4096
@@ -45,7 +45,7 @@ def leaves(caller: str, numbered: Any) -> list[Leaf]:
   """
   fixed: list[Any] = []
   moving: list[Any] = []
-  for _, s in places.injected(caller, numbered):
+  for _, s in ways.injected(caller, numbered):
     moving.append(s.count)
     if isinstance(s, injected.InjectHyperparamsState):
       follows = injected.parse(s.spec)

@@ -48,6 +48,7 @@ ORDER = [
   'inner',
   'inject',
   'naming',
+  'ways',
   'places',
   'access',
   'restart',

@@ -9,6 +9,7 @@ import pytest
 import flax_sched as fs
 from flax_sched import places
 from flax_sched import spec
+from flax_sched import ways
 from restarts import ADAM
 from restarts import adam
 from restarts import after
@@ -44,7 +45,7 @@ def test_schedules_go_on_from_the_count(run, inject, count):
   state, step, schedules = trained_run(run, inject)
   before = leaves_of(state)
   new = fs.reset_count(state, count)
-  found = places.injected('test', new)
+  found = ways.injected('test', new)
   changed = changes(before, leaves_of(new))
   assert len(changed) == len(found)
   for _, s in found:
