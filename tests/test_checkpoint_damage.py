@@ -37,7 +37,10 @@ def is_noticed(copy, new, states):
   return True
 
 
-@pytest.mark.parametrize('damage', ['truncate', 'delete', 'garbage'])
+@pytest.mark.parametrize(
+  'damage',
+  ['truncate', 'delete', pytest.param('garbage', marks=pytest.mark.slow)],
+)
 @pytest.mark.usefixtures('failing_reads')
 def test_a_damaged_checkpoint(damage, tmp_path):
   """Any file of it: an error that names it, or the step before; no more."""
