@@ -48,12 +48,15 @@ def failing_reads(monkeypatch):
   log, a complaint would hold others.
   """
   monkeypatch.setattr(sys, 'unraisablehook', lambda complaint: None)
-  monkeypatch.setattr(logging.root.manager, 'disable', logging.CRITICAL)
+  before = logging.root.manager.disable
+  logging.disable(logging.CRITICAL)
   yield
   deadline = time.monotonic() + 10
   while _orbax_reads() and time.monotonic() < deadline:
     time.sleep(0.1)
-  assert not _orbax_reads()
+  left = _orbax_reads()
+  logging.disable(before)  # which also lets loggers forget that they were off
+  assert not left
 
 
 @pytest.fixture

@@ -77,6 +77,7 @@ def run(tmp_path_factory):
     result=result,
     compiled=of_run,
     branch=branch,
+    branch_config=often,
     branch_directory=BRANCH.directory(directory),
     branch_compiled=collections.Counter(compiled),
   )
@@ -181,11 +182,11 @@ def test_a_run_that_was_stopped(run, tmp_path, capsys):
 def test_a_branch_that_was_stopped(run, tmp_path, monkeypatch, capsys):
   """It goes on in its cooldown, not from where it began; and then is over."""
   directory = stopped(run, run.branch_directory, tmp_path, 8, 9)
-  train.train_and_evaluate(run.config, str(tmp_path), BRANCH)
+  train.train_and_evaluate(run.branch_config, str(tmp_path), BRANCH)
   assert 'Resumed at step 7 of 9.' in capsys.readouterr().out
   assert_same(directory, run.branch_directory)
   monkeypatch.setattr(train, 'train_step', None)
-  again = train.train_and_evaluate(run.config, str(tmp_path), BRANCH)
+  again = train.train_and_evaluate(run.branch_config, str(tmp_path), BRANCH)
   assert 'Nothing is left to train' in capsys.readouterr().out
   assert again == run.branch
 
