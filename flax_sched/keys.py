@@ -88,8 +88,11 @@ def takes_number(parameter: inspect.Parameter) -> bool:
   def function(count: Any) -> Any:
     return count
 
-  # A dtype may not follow a function, nor a seed be a fraction.
-  return all(is_hyperparam(parameter, value) for value in (0.5, function))
+  # Optax 0.2.6 says that a switch of Adafactor is a float. A dtype may not
+  # follow a function, nor a seed be a fraction.
+  return not isinstance(parameter.default, bool) and all(
+    is_hyperparam(parameter, value) for value in (0.5, function)
+  )
 
 
 def check_number(
