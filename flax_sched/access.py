@@ -14,11 +14,11 @@ from flax_sched import injected
 from flax_sched import places
 from flax_sched.injected import InjectHyperparamsState
 from flax_sched.injected import InjectStatefulHyperparamsState
+from flax_sched.injected import State
 from flax_sched.schedule import as_schedule
 from flax_sched.schedule import Constant
 from flax_sched.schedule import Schedule
 from flax_sched.stateful import ScheduleStates
-from flax_sched.ways import State
 
 _T = TypeVar('_T')
 

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
+from jax import numpy as jnp
+
+from flax_sched import naming
 
 Path = tuple[str, ...]
 Pairs = dict[Path, Path]
@@ -49,12 +52,21 @@ def flatten(
 
 def spell(path: Iterable[Any]) -> Path:
   """JAX's path, in the names that a checkpoint's metadata have."""
+  return tuple(map(naming.word, path))
 
-  def name(key: Any) -> str:
-    attributes = ('key', 'name', 'idx')
-    return next(str(getattr(key, a)) for a in attributes if hasattr(key, a))
 
-  return tuple(map(name, path))
+def distinct(
+  old_of: Mapping[Path, Path], read: Mapping[Path, Any]
+) -> dict[Path, Any]:
+  """By path, the array that was read from its old one.
+
+  Copies, where two have one: a donated state may not hold one buffer twice.
+  """
+  values, used = {}, set()
+  for path, old in old_of.items():
+    values[path] = jnp.copy(read[old]) if old in used else read[old]
+    used.add(old)
+  return values
 
 
 class Pairing(NamedTuple):

@@ -64,6 +64,9 @@ class InjectStatefulHyperparamsState(struct.PyTreeNode):
   transformation: str = struct.field(pytree_node=False, default='')
 
 
+State = InjectHyperparamsState | InjectStatefulHyperparamsState
+
+
 def describe(schedule: Any, *, strict: bool = False) -> Any:
   """What a state says of a schedule, as plain data.
 
@@ -82,12 +85,10 @@ def describe(schedule: Any, *, strict: bool = False) -> Any:
 
 def is_injected(x: Any) -> bool:
   """Whether `x` is a state of one of the two wrappers."""
-  return isinstance(x, InjectHyperparamsState | InjectStatefulHyperparamsState)
+  return isinstance(x, State)
 
 
-def schedules(
-  state: InjectHyperparamsState | InjectStatefulHyperparamsState,
-) -> dict[str, Schedule]:
+def schedules(state: State) -> dict[str, Schedule]:
   """The plain schedules that a state follows, by name.
 
   Those that only the transformation knows, and stateful ones, are left out.

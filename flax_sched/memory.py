@@ -7,7 +7,6 @@ import json
 from typing import Any, NamedTuple
 
 import jax
-from jax import numpy as jnp
 import numpy as np
 
 from flax_sched import access
@@ -50,10 +49,7 @@ class Memory(NamedTuple):
       path: target_lib.put(leaf, self.likes[path])
       for path, leaf in carry.flatten(start).items()
     }
-    used = set()
-    for path, old in self.old.items():
-      leaves[path] = jnp.copy(read[old]) if old in used else read[old]
-      used.add(old)
+    leaves |= carry.distinct(self.old, read)
     for path, (_, value) in self._scaled(read).items():
       leaves[path] = target_lib.put(value, self.likes[path])
     structure = jax.tree_util.tree_structure(self.start)

@@ -8,7 +8,6 @@ import logging
 from typing import Any
 
 import jax
-from jax import numpy as jnp
 import numpy as np
 
 from flax_sched import access
@@ -22,11 +21,11 @@ from flax_sched import target as target_lib
 from flax_sched import ways
 from flax_sched.injected import InjectHyperparamsState
 from flax_sched.injected import InjectStatefulHyperparamsState
+from flax_sched.injected import State
 from flax_sched.memory import Memory
 from flax_sched.memory import remember
 from flax_sched.record import Entry
 from flax_sched.target import Target
-from flax_sched.ways import State
 
 _CALLER = 'restore'
 
@@ -211,12 +210,9 @@ class Merge:
 
   def _carried(self, read: Mapping[carry.Path, Any]) -> dict[carry.Path, Any]:
     """What was read, by its path in the target."""
-    values, used = {}, set()
-    for path, old in self.pairing.old_of.items():
-      # A donated state may not hold one buffer twice.
-      values[path] = jnp.copy(read[old]) if old in used else read[old]
-      used.add(old)
-      _check_type(path, values[path], self.target.leaves[path])
+    values = carry.distinct(self.pairing.old_of, read)
+    for path, value in values.items():
+      _check_type(path, value, self.target.leaves[path])
     return values
 
   def _memory(self, name: str, entry: Entry | None) -> Memory:

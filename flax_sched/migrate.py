@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
 import contextlib
 import inspect
 from typing import Any
@@ -17,11 +16,15 @@ from flax_sched import access
 from flax_sched import injected
 from flax_sched import places
 from flax_sched import stateful
+from flax_sched import ways
 from flax_sched.injected import InjectStatefulHyperparamsState
 from flax_sched.injected import is_injected
+from flax_sched.injected import State
 from flax_sched.schedule import Constant
 
 _CALLER = 'from_optax_state'
+
+_Count = optax.ScaleByScheduleState
 
 
 def from_optax_state(
@@ -90,7 +93,7 @@ def _convert(
   """
   if is_injected(new):
     return _convert_injected(new, old, counts, path, around)
-  if _is_count(old) and isinstance(new, optax.EmptyState):
+  if isinstance(old, _Count) and isinstance(new, optax.EmptyState):
     counts.append(old.count)  # here, the injected state's
     return new
   if isinstance(new, jax.Array):  # of the shape of other parameters
@@ -98,7 +101,7 @@ def _convert(
   if type(new) is not type(old):
     raise _mismatch(type(new).__name__, type(old).__name__, path)
   plain = isinstance(new, dict | list) or type(new) is tuple
-  if not plain and not _holds(new, is_injected) and not _holds(old, _is_count):
+  if not (plain or ways.holds(new, State) or ways.holds(old, _Count)):
     return old
   if isinstance(old, optax.MultiStepsState):
     around = [old.gradient_step]
@@ -128,14 +131,6 @@ def _children(node: Any) -> dict[Any, Any]:
   return dict(
     zip(getattr(node, '_fields', range(len(node))), node, strict=True)
   )
-
-
-def _is_count(x: Any) -> bool:
-  return isinstance(x, optax.ScaleByScheduleState)
-
-
-def _holds(tree: Any, is_kind: Callable[[Any], bool]) -> bool:
-  return any(map(is_kind, jax.tree_util.tree_leaves(tree, is_leaf=is_kind)))
 
 
 def _mismatch(new: str, old: str, path: str) -> ValueError:

@@ -75,9 +75,10 @@ def _spelled(
 
 def _spell(way: Way, part: _Part) -> str:
   path, key = way
-  return '/'.join([*map(_word, filter(part, path)), key])
+  return '/'.join([*map(word, filter(part, path)), key])
 
 
-def _word(key: Any) -> str:
+def word(key: Any) -> str:
+  """A key of one of JAX's paths, in a word."""
   fields = ('key', 'idx', 'name')
   return str(next((getattr(key, f) for f in fields if hasattr(key, f)), key))

@@ -17,8 +17,8 @@ from flax_sched import spec as spec_lib
 from flax_sched import ways
 from flax_sched.hints import did_you_mean
 from flax_sched.injected import InjectHyperparamsState
+from flax_sched.injected import State
 from flax_sched.schedule import Schedule
-from flax_sched.ways import State
 
 
 class Place(NamedTuple):

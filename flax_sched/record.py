@@ -46,7 +46,7 @@ from flax_sched import places
 from flax_sched import spec as spec_lib
 from flax_sched import ways
 from flax_sched.injected import InjectStatefulHyperparamsState
-from flax_sched.ways import State
+from flax_sched.injected import State
 
 # Of the record and of what stands beside it in a checkpoint. A test keeps a
 # checkpoint of each.

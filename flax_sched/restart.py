@@ -17,11 +17,11 @@ from flax_sched import ways
 from flax_sched.compose import Crossfade
 from flax_sched.forms import shaped
 from flax_sched.injected import InjectStatefulHyperparamsState
+from flax_sched.injected import State
 from flax_sched.schedule import Constant
 from flax_sched.schedule import Join
 from flax_sched.schedule import Schedule
 from flax_sched.schedule import Shift
-from flax_sched.ways import State
 
 _T = TypeVar('_T')
 

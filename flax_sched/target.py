@@ -14,8 +14,8 @@ from flax_sched import carry
 from flax_sched import places
 from flax_sched import record
 from flax_sched import ways
+from flax_sched.injected import State
 from flax_sched.places import Place
-from flax_sched.ways import State
 
 _CALLER = 'restore'
 

@@ -9,11 +9,8 @@ from typing import Any
 
 import jax
 
-from flax_sched.injected import InjectHyperparamsState
-from flax_sched.injected import InjectStatefulHyperparamsState
 from flax_sched.injected import is_injected
-
-State = InjectHyperparamsState | InjectStatefulHyperparamsState
+from flax_sched.injected import State
 
 # The way from an injected state to those of the transformation inside.
 _INSIDE = jax.tree_util.GetAttrKey('inner_state')
@@ -66,7 +63,7 @@ def walk(
   tree: Any, path: tuple[Any, ...] = ()
 ) -> Iterator[tuple[tuple[Any, ...], State]]:
   """The injected states in a tree with the ways to them, outer ones first."""
-  if not _holds_injected(tree):
+  if not holds(tree, State):
     return  # without a way made
   for way, leaf in jax.tree_util.tree_leaves_with_path(tree, is_injected):
     if is_injected(leaf):
@@ -74,12 +71,13 @@ def walk(
       yield from walk(leaf.inner_state, (*path, *way, _INSIDE))
 
 
-def _holds_injected(tree: Any) -> bool:
+def holds(tree: Any, kind: Any) -> bool:
+  """Whether a node of a tree is of a class, or of one of a union."""
   found = False
 
   def look(x: Any) -> bool:
     nonlocal found
-    found = found or isinstance(x, State)
+    found = found or isinstance(x, kind)
     return found
 
   jax.tree_util.tree_leaves(tree, look)
