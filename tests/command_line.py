@@ -97,9 +97,8 @@ def save(directory, *states, step=0):
   return directory
 
 
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory):
-  """A directory with a checkpoint of the recipe gpt, after 40 updates."""
+def updates_of_gpt():
+  """The states after each of 40 updates of the recipe gpt."""
   config = gpt.get_config()
   state = state_of(
     config_lib.build_optimizer(config.optimizer, run=run_of(config))
@@ -107,6 +106,13 @@ def trained(tmp_path_factory):
   step = jax.jit(lambda s: s.apply_gradients(grads=s.params))
   for _ in range(40):
     state = step(state)
+    yield state
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+  """A directory with a checkpoint of the recipe gpt, after 40 updates."""
+  *_, state = updates_of_gpt()
   return save(tmp_path_factory.mktemp('gpt') / 'checkpoints', state, step=40)
 
 

@@ -6,15 +6,11 @@ import shlex
 import subprocess
 import sys
 
-import jax
 import pytest
 
 import command_line
-from command_line import run_of
-from command_line import state_of
-from configs import gpt
+from command_line import updates_of_gpt
 import flax_sched as fs
-from flax_sched import config as config_lib
 from flax_sched import metrics
 from flax_sched import tensorboard
 from flax_sched.cli import main as cli
@@ -27,16 +23,10 @@ trained = command_line.trained
 @pytest.fixture(scope='module')
 def logs(tmp_path_factory):
   """The event files of 40 updates of the recipe gpt."""
-  config = gpt.get_config()
-  state = state_of(
-    config_lib.build_optimizer(config.optimizer, run=run_of(config))
-  )
-  step = jax.jit(lambda s: s.apply_gradients(grads=s.params))
   directory = tmp_path_factory.mktemp('gpt') / 'logs'
   writer = tensorboard.TensorBoardWriter(directory)
   with metrics.HyperparamLogger(writer) as logger:
-    for i in range(40):
-      state = step(state)
+    for i, state in enumerate(updates_of_gpt()):
       logger.log(i, state)
   return directory
 

@@ -10,6 +10,15 @@ import zoo
 
 _JOINED = (fs.cosine_decay_schedule(1.0, 50), fs.constant_schedule(0.3))
 
+_ONECYCLE = {
+  'transition_steps': 100,
+  'peak_value': 0.1,
+  'pct_start': 0.25,
+  'pct_final': 0.75,
+  'final_div_factor': 1e3,
+  'div_factor': 10.0,
+}
+
 # By function: what is traced, and what is not.
 _TRACED = {
   'constant_schedule': ({'value': 0.3}, {}),
@@ -47,28 +56,8 @@ _TRACED = {
     {'init_value': 0.1, 'decay_steps': 90, 'alpha': 0.1, 'exponent': 2.0},
     {},
   ),
-  'cosine_onecycle_schedule': (
-    {
-      'transition_steps': 100,
-      'peak_value': 0.1,
-      'pct_start': 0.25,
-      'pct_final': 0.75,
-      'final_div_factor': 1e3,
-      'div_factor': 10.0,
-    },
-    {},
-  ),
-  'linear_onecycle_schedule': (
-    {
-      'transition_steps': 100,
-      'peak_value': 0.1,
-      'pct_start': 0.25,
-      'pct_final': 0.75,
-      'final_div_factor': 1e3,
-      'div_factor': 10.0,
-    },
-    {},
-  ),
+  'cosine_onecycle_schedule': (_ONECYCLE, {}),
+  'linear_onecycle_schedule': (_ONECYCLE, {}),
   'piecewise_constant_schedule': (
     {'boundaries_and_scales': {10: 1.0, 50: 0.5, 80: 0.1}, 'init_value': 0.3},
     {},

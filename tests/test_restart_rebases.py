@@ -16,16 +16,20 @@ from restarts import trained_run
 NEW = fs.linear_schedule(0.25, 0.125, 20)
 
 
+def rebase(steps):
+  """A rebase to the new schedule that began at update 2."""
+  return Crossfade(
+    old=LR, new=NEW, begin=np.int32(2), transition_steps=np.int32(steps)
+  )
+
+
 @BOTH
 @pytest.mark.parametrize('only', [None, 'learning_rate', ('b1', 'b2')])
 @pytest.mark.parametrize('steps', [2, 4])
 def test_a_rebase(inject, only, steps):
   """Of one that is over, the new schedule alone; another as a whole."""
   state, step, _ = trained_run('bare', inject)
-  begin = np.int32(2)
-  crossfade = Crossfade(
-    old=LR, new=NEW, begin=begin, transition_steps=np.int32(steps)
-  )
+  crossfade = rebase(steps)
   state = fs.set_schedules(state, learning_rate=crossfade)
   whole = steps == 4 or only == ('b1', 'b2')
   state = fs.reset_count(state, only=only)
@@ -44,9 +48,7 @@ def test_a_rebase(inject, only, steps):
 def test_a_rebase_that_ends_after_a_delay(inject):
   """It is over by the count of its own."""
   start, step, _ = trained_run('bare', inject)
-  crossfade = Crossfade(
-    old=LR, new=NEW, begin=np.int32(2), transition_steps=np.int32(4)
-  )
+  crossfade = rebase(4)
   state = fs.set_schedules(start, learning_rate=crossfade)
   state = fs.reset_count(state, only='learning_rate')
   for steps, again in ((5, crossfade), (6, NEW)):
@@ -61,10 +63,7 @@ def test_a_rebase_that_ends_after_a_delay(inject):
 def test_a_rebase_before_a_branch(inject):
   """The branch is of the new schedule alone, from its value on."""
   state, _, _ = trained_run('bare', inject)
-  crossfade = Crossfade(
-    old=LR, new=NEW, begin=np.int32(2), transition_steps=np.int32(2)
-  )
-  state = fs.set_schedules(state, learning_rate=crossfade)
+  state = fs.set_schedules(state, learning_rate=rebase(2))
   branch = followed(fs.branch_cooldown(state, 10))
   assert branch.schedules[0] == NEW
   assert branch(5) == NEW(5)
