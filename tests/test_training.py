@@ -33,6 +33,16 @@ def _process(*args):
   return json.loads(done.stdout.splitlines()[-1])
 
 
+def test_a_product_has_the_weights_of_now():
+  """JAX before 0.8.2 had those of the first step, where donated, on CPU."""
+  product, x = jax.jit(jnp.matmul), jnp.ones((128, 512))
+  update = jax.jit(lambda weights: weights + 1, donate_argnums=0)
+  weights = jnp.zeros((512, 512))
+  for step in range(3):
+    assert product(x, weights)[0, 0] == 512 * step
+    weights = update(weights)
+
+
 @pytest.mark.parametrize(
   ('kind', 'stateful'),
   [
