@@ -86,7 +86,11 @@ class Pairing(NamedTuple):
   dropped: list[Path]
 
 
-def pair(new: Mapping[Path, Shape], old: Mapping[Path, Shape]) -> Pairing:
+def pair(
+  new: Mapping[Path, Shape],
+  old: Mapping[Path, Shape],
+  alike: Callable[[Path, Path], bool] = lambda new, old: False,
+) -> Pairing:
   """Pairs two states.
 
   What has the same path belongs together; where the optimizer was built
@@ -97,9 +101,11 @@ def pair(new: Mapping[Path, Shape], old: Mapping[Path, Shape]) -> Pairing:
   Args:
     new: the shapes of the new state's leaves, by path.
     old: those of the old one.
+    alike: which of two ways to pair as much is better: the one with more pairs
+      that are alike, and then the one that moves less.
   """
   new_tree, old_tree = _nest(new), _nest(old)
-  old_of = _Search().pairs(new_tree, old_tree, (), ())
+  old_of = _Search(alike).pairs(new_tree, old_tree, (), ())
   return Pairing(
     old_of,
     sorted(_unpaired(new_tree, old_tree, _nodes(old_of))),
@@ -181,7 +187,8 @@ class _Search:
   two nodes is kept, so that it takes no more than all pairs of nodes.
   """
 
-  def __init__(self) -> None:
+  def __init__(self, alike: Callable[[Path, Path], bool]):
+    self._alike = alike
     self._found: dict[tuple[Path, Path], Pairs] = {}
 
   def pairs(self, new: Any, old: Any, at: Path, was: Path) -> Pairs:
@@ -207,8 +214,16 @@ class _Search:
         candidates.append(self.pairs(new[key], old, (*at, key), was))
     for key in _members(old):
       candidates.append(self.pairs(new, old[key], at, (*was, key)))
-    # The first of those that are the most; a count may serve two.
-    return max(candidates, key=lambda p: (len(p), len(set(p.values()))))
+    return max(candidates, key=self._score)
+
+  def _score(self, pairs: Pairs) -> tuple[int, ...]:
+    """How good they are: the most, of which a count may serve two."""
+    return (
+      len(pairs),
+      len(set(pairs.values())),
+      sum(self._alike(at, was) for at, was in pairs.items()),
+      sum(at == was for at, was in pairs.items()),
+    )
 
   def _as_they_are(self, new: Any, old: Any, at: Path, was: Path) -> Pairs:
     if _is_injected(new) != _is_injected(old):
@@ -234,7 +249,7 @@ class _Search:
       above, row = row, [{}]
       for j, m in enumerate(_members(old)):
         here = self.pairs(new[k], old[m], (*at, k), (*was, m))
-        best = max(above[j] | here, above[j + 1], row[j], key=len)
+        best = max(above[j] | here, above[j + 1], row[j], key=self._score)
         row.append(best)
     return row[-1]
 

@@ -87,7 +87,7 @@ def save(
   items = ocp.args.Composite(
     **{
       storage.STATE: ocp.args.StandardSave(_without_objects(state)),
-      storage.RECORD: ocp.args.JsonSave(record.record(state)),
+      storage.RECORD: ocp.args.JsonSave(record.for_checkpoint(state)),
     },
     **other_items,
   )

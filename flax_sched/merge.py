@@ -12,8 +12,8 @@ import numpy as np
 
 from flax_sched import access
 from flax_sched import carry
+from flax_sched import entries
 from flax_sched import injected
-from flax_sched import migrate
 from flax_sched import places
 from flax_sched import spec as spec_lib
 from flax_sched import storage
@@ -57,10 +57,11 @@ class Merge:
     self.pairing = carry.pair(
       {path: target_lib.shape(x) for path, x in self.target.leaves.items()},
       {path: tuple(leaf.shape) for path, leaf in saved.leaves.items()},
+      entries.alike(saved, self.target),
     )
     self._check()
     self.now = self.target.entries
-    self.then = self._entries_of_checkpoint()
+    self.then = entries.of_checkpoint(saved, self.target, self.pairing)
 
   # -------------------------------------------------------------------------
   # The checks.
@@ -109,52 +110,6 @@ class Merge:
           f'{"/".join(path)} is {np.dtype(saved.dtype)} in the checkpoint and '
           f'{new.dtype} in the target (restore it as it is, then convert it)'
         )
-
-  def _entries_of_checkpoint(self) -> dict[str, Entry]:
-    if self.saved.record is not None:
-      return dict(self.saved.record['hyperparams'])
-    old_of = self.pairing.old_of
-    found = {}
-    for name, place in self.target.places.items():
-      path = self.target.paths[name]
-      value = old_of.get((*path, 'hyperparams', place.key))
-      if value is not None:
-        found[name] = {'value': value, 'count': old_of[*path, 'count']}
-    unnamed = self._unnamed()
-    found |= {name: entry for name, (entry, _) in unnamed.items()}
-    wanted = {path for entry in found.values() for path in entry.values()}
-    read = self.saved.read({path: np.zeros(()) for path in wanted})
-    entries = {
-      name: {key: spec_lib.plain(key, read[p]) for key, p in entry.items()}
-      for name, entry in found.items()
-    }
-    for name, (entry, transformation) in unnamed.items():
-      path = entry['value']
-      used = np.asarray(read[path], self.saved.leaves[path].dtype)
-      other = migrate.other_number(transformation, path[-1], used)
-      if other is None:
-        del entries[name]
-      else:
-        entries[name]['unnamed'] = other
-    return entries
-
-  def _unnamed(self) -> dict[str, tuple[dict[str, carry.Path], str]]:
-    """Where `optax.inject_hyperparams` has what the target does not name.
-
-    By name; with what the transformation of the target is.
-    """
-    found = {}
-    states = {self.target.paths[n]: p for n, p in self.target.places.items()}
-    for path, place in states.items():
-      count = self.pairing.old_of[*path, 'count']
-      above = (*count[:-1], 'hyperparams')
-      for old in self.saved.leaves:
-        key = old[-1]
-        if old[:-1] == above and key not in place.state.hyperparams:
-          name = '/'.join((*path, key)) if len(states) > 1 else key
-          entry = {'value': old, 'count': count}
-          found[name] = entry, place.state.transformation
-    return found
 
   # -------------------------------------------------------------------------
   # The state.
@@ -243,6 +198,7 @@ class Merge:
     if 'memory' not in source:
       return remember(start, spec, likes, {})
     above = self.pairing.old_of[*path, 'count'][:-1]
+    above = source.get('path', above)
     above = (*above, 'hyperparams_states', 'states', str(source['memory']))
     return remember(
       start, spec, likes, self.saved.leaves, above, source['schedule']

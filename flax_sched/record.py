@@ -42,6 +42,7 @@ import jax
 import numpy as np
 
 from flax_sched import injected
+from flax_sched import naming
 from flax_sched import places
 from flax_sched import spec as spec_lib
 from flax_sched import ways
@@ -76,8 +77,22 @@ def record(x: Any) -> dict[str, Any]:
     is Optax's, the `transformation`; the `override`, if one is in force; and
     for a stateful schedule `memory`, the place of its state.
   """
-  entries = entries_of(places.find('save', x))
+  return _of_places(places.find('save', x))
+
+
+def _of_places(found: Mapping[str, places.Place]) -> dict[str, Any]:
+  entries = entries_of(found)
   return {'format': FORMAT, 'unit': 'update', 'hyperparams': entries}
+
+
+def for_checkpoint(x: Any) -> dict[str, Any]:
+  """The record of a state, and the `paths` to the injected states, by name.
+
+  A name is only as much of a path as tells it from the other names.
+  """
+  found = places.find('save', x)
+  paths = {n: [*map(naming.word, place.path)] for n, place in found.items()}
+  return {**_of_places(found), 'paths': paths}
 
 
 def is_local(x: Any) -> bool:

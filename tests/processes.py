@@ -15,9 +15,6 @@ ROOT = pathlib.Path(__file__).parent.parent
 # In a program a warning is an error too.
 WARNINGS = [
   'error',
-  # flax 0.12.0 asks JAX 0.8.2 for names that JAX deprecated.
-  'ignore:jax.array_ref is deprecated:DeprecationWarning',
-  'ignore:jax.ArrayRef is deprecated:DeprecationWarning',
   # ml_collections 1.1.0 loads config files so, under Python 3.11.
   'ignore:the load_module:DeprecationWarning',
 ]

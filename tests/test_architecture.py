@@ -60,6 +60,7 @@ ORDER = [
   'sharding',
   'target',
   'memory',
+  'entries',
   'merge',
   'resume',
   'checkpoint',

@@ -423,7 +423,7 @@ def record_of(wrapper, layers=1, **hyperparams):
     count=jnp.int32(2_000_000_000),
     hyperparams=dict.fromkeys(state.opt_state.hyperparams, jnp.float32(1 / 3)),
   )
-  return len(json.dumps(record.record(state.replace(opt_state=late))))
+  return len(json.dumps(record.for_checkpoint(state.replace(opt_state=late))))
 
 
 @each_wrapper
