@@ -10,7 +10,8 @@ choose others than the state came in with.
 >>> from flax_sched import sharding
 >>> from flax.training.train_state import TrainState
 >>> import jax, jax.numpy as jnp, optax
->>> mesh = jax.make_mesh((1,), ('data',))
+>>> from jax.sharding import AxisType
+>>> mesh = jax.make_mesh((1,), ('data',), axis_types=(AxisType.Auto,))
 >>> def init(key):
 ...   tx = fs.inject_hyperparams(optax.adam, learning_rate=0.1)
 ...   params = {'kernel': jax.random.normal(key, (8, 4))}
