@@ -89,7 +89,7 @@ class Pairing(NamedTuple):
 def pair(
   new: Mapping[Path, Shape],
   old: Mapping[Path, Shape],
-  alike: Callable[[Path, Path], bool] = lambda new, old: False,
+  alike: Callable[[Path, Path], bool],
 ) -> Pairing:
   """Pairs two states.
 

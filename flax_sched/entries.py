@@ -84,7 +84,7 @@ def _renamed(
   found = {}
   for name, path in target.paths.items():
     was = names.get(_number(old_of[*path, 'count'][:-1], name))
-    if was is not None:
+    if was in entries:
       found[name] = entries.pop(was)
   for name, entry in entries.items():
     # Another one may be called so now.

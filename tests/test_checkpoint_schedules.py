@@ -143,8 +143,8 @@ def test_rebase(change, pair, manager):
   old, new, _ = CHANGES[change]
   if change == 'constants':
     old, new = fs.as_schedule(old), fs.as_schedule(new)
-  saved(manager, state_of(pair[0], learning_rate=old))
-  target = state_of(pair[1], learning_rate=new)
+  saved(manager, state_of(pair[0], optax.sgd, learning_rate=old))
+  target = state_of(pair[1], optax.sgd, learning_rate=new)
   restored = checkpoint.restore(
     manager, target, on_change='rebase', rebase_steps=8
   )
@@ -161,7 +161,8 @@ def test_rebase(change, pair, manager):
       assert_equal(again, restored)
       # Another config is one.
       with pytest.raises(checkpoint.ScheduleMismatchError):
-        checkpoint.restore(manager, state_of(pair[1], learning_rate=0.0625))
+        other = state_of(pair[1], optax.sgd, learning_rate=0.0625)
+        checkpoint.restore(manager, other)
     restored = train_step(restored)
   checkpoint.save(manager, 16, restored)
   arrived = checkpoint.restore(manager, target)
@@ -173,10 +174,10 @@ def test_rebase(change, pair, manager):
 
 def test_one_rebase_after_another(manager):
   """A second change is listed by field, and what is over is left behind."""
-  saved(manager, state_of(learning_rate=COSINE))
+  saved(manager, state_of(factory=optax.sgd, learning_rate=COSINE))
   for steps in (200, 300, 400):
     lr = fs.cosine_decay_schedule(0.5, steps)
-    target = state_of(learning_rate=lr)
+    target = state_of(factory=optax.sgd, learning_rate=lr)
     if steps > 200:
       with pytest.raises(
         checkpoint.ScheduleMismatchError,
@@ -233,13 +234,14 @@ def test_bad_choices(manager):
 def test_an_edited_run_is_a_difference(manager):
   """`set_hyperparams` is remembered, not undone in silence."""
   for wrapper in WRAPPERS:
-    new = state_of(wrapper, learning_rate=COSINE)
+    new = state_of(wrapper, optax.sgd, learning_rate=COSINE)
     edited = fs.set_hyperparams(train(new, 2), learning_rate=0.0625)
     step = len(manager.all_steps())
     checkpoint.save(manager, step, edited)
     with pytest.raises(checkpoint.ScheduleMismatchError, match=r'0\.0625'):
       checkpoint.restore(manager, new)
-    for target in (new, state_of('fast', learning_rate=COSINE)):
+    fast = state_of('fast', optax.sgd, learning_rate=COSINE)
+    for target in (new, fast):
       restored = checkpoint.restore(manager, target, on_change='checkpoint')
       assert next_values(restored) == {'learning_rate': 0.0625}
       restored = checkpoint.restore(manager, target, on_change='config')
@@ -253,13 +255,13 @@ def test_an_edited_run_is_a_difference(manager):
 @both
 def test_an_edited_rebase(wrapper, manager):
   """What was set on the way is a difference, which each choice settles."""
-  saved(manager, state_of('full', learning_rate=COSINE))
+  saved(manager, state_of('full', optax.sgd, learning_rate=COSINE))
   steps = dict(on_change='rebase', rebase_steps=8)
-  new = state_of('full', learning_rate=LONGER)
+  new = state_of('full', optax.sgd, learning_rate=LONGER)
   state = checkpoint.restore(manager, new, **steps)
   state = fs.set_hyperparams(train(state, 2), learning_rate=0.0625)
   checkpoint.save(manager, 6, state)
-  target = state_of(wrapper, learning_rate=LONGER)
+  target = state_of(wrapper, optax.sgd, learning_rate=LONGER)
   with pytest.raises(checkpoint.ScheduleMismatchError, match='override'):
     checkpoint.restore(manager, target)
   config = checkpoint.restore(manager, target, on_change='config')

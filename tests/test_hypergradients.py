@@ -174,7 +174,7 @@ each_way = pytest.mark.parametrize(
   ('name', 'at'),
   [
     pytest.param(
-      name, at, marks=[pytest.mark.slow] * (name == 'full, built'), id=name
+      name, at, marks=[pytest.mark.slow] * (name != 'fast, built'), id=name
     )
     for name, at in WAYS.items()
   ],

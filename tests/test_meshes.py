@@ -20,7 +20,7 @@ def whole(tmp_path_factory):
   ('mesh', 'devices'),
   [
     ('2x4', 8),
-    ('4', 4),
+    pytest.param('4', 4, marks=pytest.mark.slow),
     pytest.param('8', 8, marks=pytest.mark.slow),
     pytest.param('1', 1, marks=pytest.mark.slow),
   ],

@@ -46,7 +46,7 @@ def test_a_product_has_the_weights_of_now():
 @pytest.mark.parametrize(
   ('kind', 'stateful'),
   [
-    pytest.param('linen', (), id='linen-fast'),
+    pytest.param('linen', (), marks=slow, id='linen-fast'),
     pytest.param('nnx', ('stateful',), id='nnx-state'),
     pytest.param('linen', ('stateful',), marks=slow, id='linen-state'),
     pytest.param('nnx', (), marks=slow, id='nnx-fast'),
