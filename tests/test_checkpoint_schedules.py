@@ -160,8 +160,8 @@ def test_rebase(change, pair, manager):
       again = checkpoint.restore(manager, target)
       assert_equal(again, restored)
       # Another config is one.
+      other = state_of(pair[1], optax.sgd, learning_rate=0.0625)
       with pytest.raises(checkpoint.ScheduleMismatchError):
-        other = state_of(pair[1], optax.sgd, learning_rate=0.0625)
         checkpoint.restore(manager, other)
     restored = train_step(restored)
   checkpoint.save(manager, 16, restored)
