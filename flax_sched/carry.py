@@ -89,7 +89,7 @@ class Pairing(NamedTuple):
 def pair(
   new: Mapping[Path, Shape],
   old: Mapping[Path, Shape],
-  alike: Callable[[Path, Path], bool],
+  likeness: Callable[[Path, Path], int],
 ) -> Pairing:
   """Pairs two states.
 
@@ -101,11 +101,12 @@ def pair(
   Args:
     new: the shapes of the new state's leaves, by path.
     old: those of the old one.
-    alike: which of two ways to pair as much is better: the one with more pairs
-      that are alike, and then the one that moves less.
+    likeness: how much two leaves have in common beside their names and shapes.
+      Of two ways to pair as many, that with more of it is taken, and then the
+      one that moves less.
   """
   new_tree, old_tree = _nest(new), _nest(old)
-  old_of = _Search(alike).pairs(new_tree, old_tree, (), ())
+  old_of = _Search(likeness).pairs(new_tree, old_tree, (), ())
   return Pairing(
     old_of,
     sorted(_unpaired(new_tree, old_tree, _nodes(old_of))),
@@ -187,8 +188,8 @@ class _Search:
   two nodes is kept, so that it takes no more than all pairs of nodes.
   """
 
-  def __init__(self, alike: Callable[[Path, Path], bool]):
-    self._alike = alike
+  def __init__(self, likeness: Callable[[Path, Path], int]):
+    self._likeness = likeness
     self._found: dict[tuple[Path, Path], Pairs] = {}
 
   def pairs(self, new: Any, old: Any, at: Path, was: Path) -> Pairs:
@@ -217,11 +218,12 @@ class _Search:
     return max(candidates, key=self._score)
 
   def _score(self, pairs: Pairs) -> tuple[int, ...]:
-    """How good they are: the most, of which a count may serve two."""
+    """How good they are; a count may serve two, and is worse to lack."""
     return (
       len(pairs),
       len(set(pairs.values())),
-      sum(self._alike(at, was) for at, was in pairs.items()),
+      sum(path[-1:] == ('count',) for path in pairs),
+      sum(self._likeness(at, was) for at, was in pairs.items()),
       sum(at == was for at, was in pairs.items()),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
@@ -31,24 +31,26 @@ def of_checkpoint(
   return _renamed(_recorded(saved), target, pairing.old_of)
 
 
-def alike(
+def likeness(
   saved: Saved, target: Target
-) -> Callable[[carry.Path, carry.Path], bool]:
-  """Whether two leaves are hyperparameters that follow the same.
+) -> Callable[[carry.Path, carry.Path], int]:
+  """How alike two hyperparameters are, by the paths of their numbers.
 
-  The first is a path in the target, the second one in the checkpoint.
+  The first path is in the target, the second one in the checkpoint. What they
+  follow says more than of which transformation they are.
   """
-  new = {_number(target.paths[n], n): x for n, x in target.entries.items()}
-  entries = _recorded(saved)
-  old = {path: entries[name] for path, name in _names(entries).items()}
+  new = {target.numbers[name]: x for name, x in target.entries.items()}
+  old = {x['path']: x for x in _recorded(saved).values() if 'path' in x}
 
-  def is_alike(path: carry.Path, was: carry.Path) -> bool:
+  def compare(path: carry.Path, was: carry.Path) -> int:
     if path not in new or was not in old:
-      return False
+      return 0
     then, now = old[was]['schedule'], new[path]['schedule']
-    return bool(then == now) or record.is_on_the_way(then, now)
+    same = then == now or record.is_on_the_way(then, now)
+    kinds = {x.get('transformation') for x in (old[was], new[path])}
+    return 2 * same + (len(kinds) == 1)
 
-  return is_alike
+  return compare
 
 
 def _recorded(saved: Saved) -> dict[str, Entry]:
@@ -62,34 +64,30 @@ def _recorded(saved: Saved) -> dict[str, Entry]:
   }
 
 
-def _number(path: Iterable[str], name: str) -> carry.Path:
-  """The path of a hyperparameter's number, by that of its injected state."""
-  return (*path, 'hyperparams', name.rpartition('/')[-1])
-
-
-def _names(entries: Mapping[str, Entry]) -> dict[carry.Path, str]:
-  """The names in a record by the paths of the numbers."""
-  return {
-    _number(entry['path'], name): name
-    for name, entry in entries.items()
-    if 'path' in entry
-  }
-
-
 def _renamed(
   entries: dict[str, Entry], target: Target, old_of: carry.Pairs
 ) -> dict[str, Entry]:
   """The entries of a record, which has a name by the path of then."""
-  names = _names(entries)
-  found = {}
-  for name, path in target.paths.items():
-    was = names.get(_number(old_of[*path, 'count'][:-1], name))
-    if was in entries:
+  names = {x['path']: name for name, x in entries.items() if 'path' in x}
+  found: dict[str, Entry] = {}
+
+  def take(name: str, path: carry.Path | None) -> None:
+    was = names.get(path or ())
+    if was in entries and name not in found:
       found[name] = entries.pop(was)
+
+  for name, number in target.numbers.items():
+    take(name, old_of.get(number))
+  for name, number in target.numbers.items():
+    # A number that is new, in a state that is not. A count may serve two.
+    count = old_of[*target.paths[name], 'count']
+    take(name, (*count[:-1], *number[-2:]))
+  go_on = {x['path'][:-1] for x in found.values()}
   for name, entry in entries.items():
-    # Another one may be called so now.
-    whole = '/'.join(_number(entry.get('path', ()), name))
-    found[whole if name in found else name] = entry
+    path = entry.get('path', ())
+    # The name may be another one's now.
+    moved = name in target.paths and path[:-1] in go_on
+    found['/'.join(path) if name in found or moved else name] = entry
   return found
 
 
@@ -99,7 +97,7 @@ def _unrecorded(
   """The values and counts of a checkpoint without a record."""
   found = {}
   for name, path in target.paths.items():
-    value = old_of.get(_number(path, name))
+    value = old_of.get(target.numbers[name])
     if value is not None:
       found[name] = {'value': value, 'count': old_of[*path, 'count']}
   unnamed = _unnamed(saved, target, old_of)

@@ -57,7 +57,7 @@ class Merge:
     self.pairing = carry.pair(
       {path: target_lib.shape(x) for path, x in self.target.leaves.items()},
       {path: tuple(leaf.shape) for path, leaf in saved.leaves.items()},
-      entries.alike(saved, self.target),
+      entries.likeness(saved, self.target),
     )
     self._check()
     self.now = self.target.entries
@@ -152,8 +152,7 @@ class Merge:
         elif isinstance(s, InjectHyperparamsState) and self._is_constant(name):
           # Its number was read, since it is what the last update has used.
           s = _follow(s, key, self.now[name])
-        used = (*self.target.paths[name], 'hyperparams', key)
-        if used not in self.pairing.old_of:
+        if self.target.numbers[name] not in self.pairing.old_of:
           s = _with_last_value(s, key)
       return s
 
@@ -198,7 +197,8 @@ class Merge:
     if 'memory' not in source:
       return remember(start, spec, likes, {})
     above = self.pairing.old_of[*path, 'count'][:-1]
-    above = source.get('path', above)
+    if 'path' in source:
+      above = source['path'][:-2]
     above = (*above, 'hyperparams_states', 'states', str(source['memory']))
     return remember(
       start, spec, likes, self.saved.leaves, above, source['schedule']

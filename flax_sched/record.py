@@ -86,12 +86,15 @@ def _of_places(found: Mapping[str, places.Place]) -> dict[str, Any]:
 
 
 def for_checkpoint(x: Any) -> dict[str, Any]:
-  """The record of a state, and the `paths` to the injected states, by name.
+  """The record of a state, and the `paths` of the numbers in it, by name.
 
   A name is only as much of a path as tells it from the other names.
   """
   found = places.find('save', x)
-  paths = {n: [*map(naming.word, place.path)] for n, place in found.items()}
+  paths = {
+    name: [*map(naming.word, place.path), 'hyperparams', place.key]
+    for name, place in found.items()
+  }
   return {**_of_places(found), 'paths': paths}
 
 

@@ -89,7 +89,7 @@ def resume(saved: Saved, target: Any, policy: Policy) -> Any:
   """The state of `saved` in the form of `target`; see `checkpoint.restore`."""
   _check_format(saved)
   merge = Merge(saved, target)
-  policy.check_names([*merge.now, *merge.then])
+  policy.check_names({**merge.now, **merge.then})
   found = list(_differences(merge))
   by_name: dict[str, list[Difference]] = {}
   for difference in found:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import sys
+import time
 
 _NAMES = (
   'chromium',
@@ -93,6 +94,17 @@ def opened(browser, url, *, width=1280, height=900, dark=False, **options):
     yield page
   finally:
     context.close()
+
+
+def wait_for(condition):
+  """Waits until it holds.
+
+  Playwright's `wait_for_function` asks by `eval`, which a page may forbid.
+  """
+  deadline = time.monotonic() + 30
+  while not condition():
+    assert time.monotonic() < deadline, 'it never came'
+    time.sleep(0.02)
 
 
 if __name__ == '__main__':

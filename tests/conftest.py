@@ -1,13 +1,14 @@
 """Settings for all tests."""
 
 import gc
-import inspect
 import logging
 import os
 import sys
 import time
+import types
 
 import hypothesis
+from hypothesis.internal.conjecture import providers
 import pytest
 
 # Meshes need devices. JAX reads this when it is imported: not before here.
@@ -15,6 +16,8 @@ os.environ['XLA_FLAGS'] = ' '.join(
   [
     os.environ.get('XLA_FLAGS', ''),
     '--xla_force_host_platform_device_count=8',
+    # All of them wait for each other, and a busy machine has two cores.
+    '--xla_cpu_collective_call_terminate_timeout_seconds=300',
   ]
 )
 
@@ -27,6 +30,10 @@ hypothesis.settings.register_profile(
   'search', deadline=None, max_examples=2000, print_blob=True
 )
 hypothesis.settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'repeat'))
+if hypothesis.settings.get_current_profile_name() == 'repeat':
+  # It also tries the numbers that stand in the modules that are loaded.
+  assert providers.is_local_module_file
+  providers.is_local_module_file = lambda path: False
 
 
 def _orbax_reads():
@@ -35,7 +42,7 @@ def _orbax_reads():
   return [
     x
     for x in gc.get_objects()
-    if inspect.iscoroutine(x) and 'orbax' in x.cr_code.co_filename
+    if type(x) is types.CoroutineType and 'orbax' in x.cr_code.co_filename
   ]
 
 

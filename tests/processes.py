@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -149,7 +150,16 @@ def each(programs, ending):
 
 
 def free_port():
-  """A port of this machine that nobody listens to."""
-  with socket.socket() as listener:
-    listener.bind(('127.0.0.1', 0))
-    return listener.getsockname()[1]
+  """A port of this machine that nobody listens to.
+
+  Nor will before its user does: it is none of those that a system gives away.
+  """
+  first = 20_000 + os.getpid() % 10_000
+  return next(filter(_is_free, range(first, 32_000)))
+
+
+def _is_free(port):
+  with socket.socket() as listener, contextlib.suppress(OSError):
+    listener.bind(('127.0.0.1', port))
+    return True
+  return False

@@ -116,6 +116,21 @@ def test_a_person_can_read_the_record(manager):
         'override': 0.125,
       },
     },
+    'paths': {
+      name: [
+        'opt_state',
+        'inner_states',
+        label,
+        'inner_state',
+        'hyperparams',
+        key,
+      ]
+      for name, label, key in (
+        ('b/learning_rate', 'b', 'learning_rate'),
+        ('b1', 'b', 'b1'),
+        ('w/learning_rate', 'w', 'learning_rate'),
+      )
+    },
   }
 
 

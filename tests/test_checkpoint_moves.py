@@ -158,3 +158,116 @@ def test_one_more_has_no_count(manager):
   target = _state('cosine half longer', fs.inject_hyperparams)
   with pytest.raises(ValueError, match='no count of updates for 2/learning_r'):
     checkpoint.restore(manager, target)
+
+
+PLATEAU = fs.reduce_on_plateau(1.0, 0.5, patience=1)
+
+
+def _parts(inject):
+  """Injected optimizers to make chains of."""
+
+  def both_of(learning_rate, mult):
+    return optax.chain(optax.sgd(learning_rate), optax.scale(mult))
+
+  def around(learning_rate):
+    inner = fs.inject_stateful_hyperparams(optax.adam, learning_rate=PLATEAU)
+    return optax.chain(inner, optax.scale(learning_rate))
+
+  return {
+    'clip': CLIP,
+    'decay': inject(optax.add_decayed_weights, weight_decay=0.25),
+    'sgd': inject(optax.sgd, learning_rate=COSINE),
+    'sgd_longer': inject(optax.sgd, learning_rate=LONGER),
+    'adam': inject(optax.adam, learning_rate=1e-3),
+    'both': fs.inject_stateful_hyperparams(
+      both_of, learning_rate=LONGER, mult=PLATEAU
+    ),
+    'both_cosine': fs.inject_stateful_hyperparams(
+      both_of, learning_rate=COSINE, mult=PLATEAU
+    ),
+    'plateau': fs.inject_stateful_hyperparams(
+      optax.adam, learning_rate=PLATEAU
+    ),
+    'around': inject(around, learning_rate=0.5),
+  }
+
+
+def _chain_of(names, inject=fs.inject_hyperparams):
+  parts = _parts(inject)
+  return create(optax.chain(*(parts[name] for name in names.split())))
+
+
+def _differences(manager, target):
+  with pytest.raises(checkpoint.ScheduleMismatchError) as caught:
+    checkpoint.restore(manager, target)
+  return [str(d).partition(' -> ')[0] for d in caught.value.differences]
+
+
+@both
+def test_two_that_changed_places(wrapper, manager):
+  """Of those without moments, each goes on."""
+  inject = WRAPPERS[wrapper]
+  state = saved(manager, _chain_of('decay sgd', inject))
+  restored = checkpoint.restore(manager, _chain_of('sgd clip decay', inject))
+  assert fs.hyperparams(train_step(restored)) == fs.hyperparams(
+    train_step(state)
+  )
+
+
+def test_which_one_is_left_is_told_by_its_kind(manager):
+  """Where its schedule is another one, too."""
+  saved(manager, _chain_of('sgd adam'))
+  target = _chain_of('clip sgd_longer')
+  assert _differences(manager, target) == [
+    'learning_rate.decay_steps: checkpoint 100',
+    '1/learning_rate: checkpoint Constant(constant=0.001)',
+  ]
+  restored = checkpoint.restore(manager, target, on_change='checkpoint')
+  values = fs.hyperparams(train_step(restored))
+  assert values == {'learning_rate': float(COSINE(4))}
+
+
+def test_one_that_is_put_around(manager):
+  """What has the same name inside goes on with what it remembers."""
+  state = saved(manager, _chain_of('plateau'), updates=6)
+  target = _chain_of('around')
+  assert _differences(manager, target) == ['0/learning_rate: checkpoint none']
+  restored = checkpoint.restore(manager, target, on_change='config')
+  expected = fs.hyperparams(train_step(state))['learning_rate']
+  assert expected < 0.25
+  values = fs.hyperparams(train_step(restored))
+  assert sorted(map(float, values.values())) == [expected, 0.5]
+
+
+def test_a_name_that_another_one_has_now(manager):
+  """It is gone from its own place, and new in the other."""
+  saved(manager, _chain_of('sgd both'), updates=6)
+  target = _chain_of('both_cosine sgd_longer')
+  new, gone = _differences(manager, target)
+  assert new == 'mult: checkpoint none'
+  assert gone.startswith('opt_state/1/hyperparams/mult: checkpoint ReduceOnPl')
+  restored = checkpoint.restore(manager, target, on_change='config')
+  assert fs.hyperparams(train_step(restored))['mult'] == 1.0
+
+
+def test_slashes_in_names(manager):
+  """They are no part of the path."""
+
+  def factory(**rates):
+    return optax.sgd(rates['a/x'] * rates['b/x'])
+
+  tx = fs.inject_hyperparams(factory, **{'a/x': COSINE, 'b/x': 0.5})
+  state = saved(manager, create(tx))
+  restored = checkpoint.restore(manager, create(tx))
+  assert fs.hyperparams(train_step(restored)) == fs.hyperparams(
+    train_step(state)
+  )
+
+
+def test_unknown_names_are_told_the_known_ones_once(manager):
+  """Those of the checkpoint and of the target."""
+  state = saved(manager, _state('half cosine', fs.inject_hyperparams))
+  with pytest.raises(
+    ValueError, match=r'It has 0/learning_rate, 1/learning_rate\.$'
+  ):
+    checkpoint.restore(manager, state, on_change={'lr': 'config'})

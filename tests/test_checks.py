@@ -364,7 +364,8 @@ def test_any_schedule(entry, total_steps):
   """No schedule is too odd, and none takes long."""
   start = time.perf_counter()
   report = check(entry.schedule, total_steps)
-  assert time.perf_counter() - start < 10  # a second, on a free machine
+  # A second on a free machine, and seconds where it compiles first.
+  assert time.perf_counter() - start < 60
   assert report.first == entry.schedule(0)
   assert report.last == entry.schedule(total_steps - 1)
   assert report.peak == entry.schedule(report.peak_step)

@@ -156,7 +156,9 @@ def test_algebra(one, other, count):
     return
   a, b = one.schedule, other.schedule
   assert (a + b)(count) == (b + a)(count)
-  assert (a * b)(count) == (b * a)(count)
+  if max(abs(a(count)), abs(b(count))) < numerics.MAX_FLOAT32:
+    # Of three factors, the product of two may overflow, and that of others not.
+    assert (a * b)(count) == (b * a)(count)
   low, high = fs.minimum(a, b)(count), fs.maximum(a, b)(count)
   assert {low, high} == {a(count), b(count)}
   assert low <= high

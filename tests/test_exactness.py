@@ -40,9 +40,13 @@ def _scale(schedule):
   return 2.0**-20 * max(numbers, default=0)
 
 
+# Below it, the second float32 of a value is smaller than the smallest.
+FLOOR = 2.0**-100
+
+
 def _assert_exact(schedule, exact, counts, values, scale):
   for n, value in zip(counts.tolist(), np.asarray(values), strict=True):
-    error = exact_values.ulps(value, exact(n), scale)
+    error = exact_values.ulps(value, exact(n), max(scale, FLOOR))
     assert error <= ULPS, f'{schedule!r} at {n}: {value!r} is {error} ulp off'
 
 

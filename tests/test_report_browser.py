@@ -135,7 +135,7 @@ def test_hovering_shows_step_and_values(opened, step):
 def test_zooming(opened):
   """A drag shows a part; a double click all of it again."""
   page = opened.page
-  element, box = plot(page, 1)
+  box = plot(page, 1)[1]
   before = range_of(page, 1, 'xaxis')
   assert before == [0, 100]
   y = box['y'] + box['height'] / 2
@@ -143,15 +143,11 @@ def test_zooming(opened):
   page.mouse.down()
   page.mouse.move(box['x'] + box['width'] * 0.5, y, steps=5)
   page.mouse.up()
-  page.wait_for_function(
-    'plot => plot.layout.xaxis.range[1] < 90', arg=element.element_handle()
-  )
+  browsers.wait_for(lambda: range_of(page, 1, 'xaxis')[1] < 90)
   low, high = range_of(page, 1, 'xaxis')
   np.testing.assert_allclose([low, high], [20, 50], atol=2)
   page.mouse.dblclick(box['x'] + box['width'] * 0.3, y)
-  page.wait_for_function(
-    'plot => plot.layout.xaxis.range[1] > 90', arg=element.element_handle()
-  )
+  browsers.wait_for(lambda: range_of(page, 1, 'xaxis')[1] > 90)
   assert range_of(page, 1, 'xaxis') == before
   assert opened.errors == []
 
@@ -162,10 +158,7 @@ def test_the_button_changes_the_axis(opened):
   button = page.locator('h3 button').nth(1)
   for says, kind in (('linear', 'log'), ('log', 'linear')):
     button.click()
-    page.wait_for_function(
-      'says => document.querySelectorAll("h3 button")[1].textContent === says',
-      arg=says,
-    )
+    browsers.wait_for(lambda: button.text_content() == says)  # noqa: B023
     layout = plot(page, 1)[0].evaluate('plot => plot.layout.yaxis')
     assert layout['type'] == kind
     assert layout['range'][0] < layout['range'][1]
@@ -218,7 +211,7 @@ def test_the_colours_follow_the_reader(opened):
   fill = "getComputedStyle(document.querySelector('.xtick text')).fill"
   before = opened.page.evaluate(fill)
   opened.page.emulate_media(color_scheme='dark')
-  opened.page.wait_for_function(f'{fill} !== {before!r}')
+  browsers.wait_for(lambda: opened.page.evaluate(fill) != before)
   assert opened.errors == []
 
 
