@@ -109,6 +109,7 @@ def test_every_benchmark_is_listed():
   assert files - {'main', 'side_by_side'} == set(main.BENCHMARKS)
 
 
+@pytest.mark.slow
 def test_a_table_comes_out(capsys):
   """The sweep, whole: its table counts the compilations."""
   sweep.main()

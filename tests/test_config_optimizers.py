@@ -294,6 +294,7 @@ def test_overrides_on_the_command_line(tmp_path):
     np.testing.assert_array_equal(logged[name][1], np.float32(values))
 
 
+@pytest.mark.slow  # two programs; the messages are held elsewhere too
 def test_a_misspelt_override_is_refused(tmp_path):
   """By ml_collections for a new key, by us for a name."""
   done = run_main(tmp_path, '--config.optimizer.learning_rate.peak_valeu=1e-3')

@@ -124,7 +124,7 @@ def test_kill_9_at_any_moment(kills, tmp_path):
 def test_a_half_deleted_checkpoint_is_an_error(tmp_path):
   """Or still the whole state, but never another one."""
   state = training.new_state()
-  for seed in range(5):
+  for seed in range(2):
     path = tmp_path / str(seed)
     with training.open_manager(path) as manager:
       checkpoint.save(manager, 1, state)

@@ -221,7 +221,32 @@ _TRACED = {
 }
 
 
-@pytest.mark.parametrize('name', sorted(_TRACED))
+# What others are made of; the others take long to compile.
+_QUICK = (
+  'constant_schedule',
+  'cosine_decay_schedule',
+  'exponential_decay',
+  'follow',
+  'join_schedules',
+  'linear_schedule',
+  'minimum',
+  'piecewise_constant_schedule',
+  'piecewise_interpolate_schedule',
+  'polynomial_schedule',
+  'power_schedule',
+  'sgdr_schedule',
+  'table_schedule',
+  'warmup_schedule',
+)
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=[pytest.mark.slow] * (name not in _QUICK))
+    for name in sorted(_TRACED)
+  ],
+)
 def test_arguments_may_be_tracers(name):
   """Built inside of jit from traced numbers: the same values."""
   traced, static = _TRACED[name]

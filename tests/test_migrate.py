@@ -201,7 +201,9 @@ def test_a_product_counts_on():
     np.testing.assert_allclose(got, 0.5 * NEW(n), rtol=1e-6)
 
 
-@pytest.mark.parametrize('inside', [optax.sgd, optax.adam])
+@pytest.mark.parametrize(
+  'inside', [optax.sgd, pytest.param(optax.adam, marks=pytest.mark.slow)]
+)
 def test_updates_in_several_steps(inside):
   """What MultiSteps holds back is no update; what is inside knows best."""
 
