@@ -40,8 +40,8 @@ def _scale(schedule):
   return 2.0**-20 * max(numbers, default=0)
 
 
-# Below it, the second float32 of a value is smaller than the smallest.
-FLOOR = 2.0**-100
+# Below it, the second float32 of a factor may be smaller than the smallest.
+FLOOR = 2.0**-90
 
 
 def _assert_exact(schedule, exact, counts, values, scale):
