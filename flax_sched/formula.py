@@ -93,10 +93,7 @@ class Formula(struct.PyTreeNode, abc.ABC):
     return hash(_content(self))
 
   def __repr__(self) -> str:
-    fields = ', '.join(
-      f'{name}={_show(getattr(self, name))}' for name in parameters(type(self))
-    )
-    return f'{type(self).__name__}({fields})'
+    return show(self)
 
   def _repr_html_(self) -> str | None:
     """What notebooks and treescope show: a picture, above the repr.
@@ -194,6 +191,13 @@ def _leaf_content(leaf: Any) -> Any:
   # A Python float and its float32, an int and its int32, are the same number.
   array = array.astype(np.float32 if array.dtype.kind == 'f' else np.int64)
   return array.shape, array.dtype.kind, (array + 0).tobytes()  # -0.0 is 0.0
+
+
+def show(x: Any) -> str:
+  """A schedule of any kind as a call of its class."""
+  cls = type(x)
+  fields = ', '.join(f'{n}={_show(getattr(x, n))}' for n in parameters(cls))
+  return f'{cls.__name__}({fields})'
 
 
 def _show(x: Any) -> str:

@@ -14,6 +14,8 @@ import numpy as np
 import optax
 
 from flax_sched import arguments
+from flax_sched.formula import show
+from flax_sched.schedule import as_operand
 from flax_sched.schedule import as_schedule
 from flax_sched.spans import Steps
 from flax_sched.stateful import is_stateful
@@ -26,6 +28,8 @@ class Reactive(struct.PyTreeNode):
   The product of a stateful schedule with numbers, plain schedules and stateful
   ones is a stateful schedule, whichever is on the left.
   """
+
+  __repr__ = show
 
   def __mul__(self, other: Any) -> Product:
     return product(self, other)
@@ -45,7 +49,7 @@ def _factors(x: Any) -> tuple[Any, ...]:
   return (x,) if is_stateful(x) else (WrappedSchedule(as_schedule(x)),)
 
 
-class Product(Reactive):
+class Product(Reactive, repr=False):
   """A product of schedules of which some are stateful.
 
   Attributes:
@@ -53,6 +57,12 @@ class Product(Reactive):
   """
 
   factors: tuple[Any, ...]
+
+  def __repr__(self) -> str:
+    return ' * '.join(
+      as_operand(f.schedule_fn if isinstance(f, WrappedSchedule) else f)
+      for f in self.factors
+    )
 
   def init(self) -> tuple[Any, ...]:
     """The states of the factors."""
@@ -94,7 +104,7 @@ class ReduceOnPlateauState(struct.PyTreeNode):
   seen: jax.Array
 
 
-class ReduceOnPlateau(Reactive):
+class ReduceOnPlateau(Reactive, repr=False):
   """Reduces its value when the loss stops falling. See `reduce_on_plateau`.
 
   Attributes:
@@ -146,8 +156,7 @@ class ReduceOnPlateau(Reactive):
     average = total / seen.astype(np.float32)
     size = jnp.where(jnp.isinf(state.best), 0.0, jnp.abs(state.best))
     improves = average < state.best - (self.rtol * size + self.atol)
-    cooling = state.cooldown > 0
-    bad = jnp.where(improves | cooling, 0, state.bad + 1)
+    bad = jnp.where(improves | (state.cooldown > 0), 0, state.bad + 1)
     plateau = bad >= self.patience
     reduced = jnp.maximum(state.value * self.factor, self.min_value)
     compared = ReduceOnPlateauState(

@@ -390,15 +390,15 @@ class Combination(Schedule):
     return functools.reduce(self.both, values)
 
   def __repr__(self) -> str:
-    shown = [
-      f'({schedule!r})'
-      if isinstance(schedule, Combination) and schedule._sign
-      else repr(schedule)
-      for schedule in self.schedules
-    ]
+    shown = map(as_operand, self.schedules)
     if not self._sign:
       return f'{type(self).__name__.lower()}({", ".join(shown)})'
     return f' {self._sign} '.join(shown)
+
+
+def as_operand(x: Any) -> str:
+  """The repr of a schedule beside an operator."""
+  return f'({x!r})' if isinstance(x, Combination) and x._sign else repr(x)
 
 
 class Add(Combination):

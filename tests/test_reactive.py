@@ -130,6 +130,21 @@ def test_a_plain_schedule_times_a_reactive_one(left):
   assert fs.hyperparams(state)['learning_rate'] == 0.5
 
 
+def test_it_shows_what_it_is():
+  """Alone, and in a product with a sum."""
+  schedule = fs.reduce_on_plateau(1.0, 0.5, patience=3)
+  shown = (
+    'ReduceOnPlateau(init_value=1.0, factor=0.5, patience=3, rtol=1e-04, '
+    'atol=0.0, cooldown=0, min_value=0.0, accumulation_size=1)'
+  )
+  assert repr(schedule) == shown
+  line = fs.linear_schedule(1.0, 0.0, 10)
+  product = 2 * schedule * (line + 0.5)
+  assert repr(product) == (
+    f'Constant(constant=2.0) * {shown} * ({line!r} + Constant(constant=0.5))'
+  )
+
+
 def test_without_the_loss():
   """An error while tracing, that names the argument and how to pass it."""
   tx = _tx(fs.reduce_on_plateau(0.5))
