@@ -39,7 +39,7 @@ def likeness(
   The first path is in the target, the second one in the checkpoint. What they
   follow says more than of which transformation they are.
   """
-  new = {target.numbers[name]: x for name, x in target.entries.items()}
+  new = {target.places[n].number: entry for n, entry in target.entries.items()}
   old = {x['path']: x for x in _recorded(saved).values() if 'path' in x}
 
   def compare(path: carry.Path, was: carry.Path) -> int:
@@ -76,12 +76,12 @@ def _renamed(
     if was in entries and name not in found:
       found[name] = entries.pop(was)
 
-  for name, number in target.numbers.items():
-    take(name, old_of.get(number))
-  for name, number in target.numbers.items():
+  for name, place in target.places.items():
+    take(name, old_of.get(place.number))
+  for name, place in target.places.items():
     # A number that is new, in a state that is not. A count may serve two.
     count = old_of[*target.paths[name], 'count']
-    take(name, (*count[:-1], *number[-2:]))
+    take(name, (*count[:-1], 'hyperparams', place.key))
   go_on = {x['path'][:-1] for x in found.values()}
   for name, entry in entries.items():
     path = entry.get('path', ())
@@ -96,10 +96,11 @@ def _unrecorded(
 ) -> dict[str, Entry]:
   """The values and counts of a checkpoint without a record."""
   found = {}
-  for name, path in target.paths.items():
-    value = old_of.get(target.numbers[name])
+  for name, place in target.places.items():
+    value = old_of.get(place.number)
     if value is not None:
-      found[name] = {'value': value, 'count': old_of[*path, 'count']}
+      count = old_of[*target.paths[name], 'count']
+      found[name] = {'value': value, 'count': count}
   unnamed = _unnamed(saved, target, old_of)
   found |= {name: entry for name, (entry, _) in unnamed.items()}
   wanted = {path for entry in found.values() for path in entry.values()}

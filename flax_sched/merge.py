@@ -152,7 +152,7 @@ class Merge:
         elif isinstance(s, InjectHyperparamsState) and self._is_constant(name):
           # Its number was read, since it is what the last update has used.
           s = _follow(s, key, self.now[name])
-        if self.target.numbers[name] not in self.pairing.old_of:
+        if self.target.places[name].number not in self.pairing.old_of:
           s = _with_last_value(s, key)
       return s
 

@@ -34,6 +34,11 @@ class Place(NamedTuple):
   state: State
   key: str
 
+  @property
+  def number(self) -> tuple[str, ...]:
+    """The way to its value, in the names that a checkpoint has."""
+    return (*map(naming.word, self.path), 'hyperparams', self.key)
+
 
 def find(caller: str, x: Any) -> dict[str, Place]:
   """Each hyperparameter's place, by a stable name: short, and unique.

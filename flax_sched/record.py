@@ -42,7 +42,6 @@ import jax
 import numpy as np
 
 from flax_sched import injected
-from flax_sched import naming
 from flax_sched import places
 from flax_sched import spec as spec_lib
 from flax_sched import ways
@@ -91,10 +90,7 @@ def for_checkpoint(x: Any) -> dict[str, Any]:
   A name is only as much of a path as tells it from the other names.
   """
   found = places.find('save', x)
-  paths = {
-    name: [*map(naming.word, place.path), 'hyperparams', place.key]
-    for name, place in found.items()
-  }
+  paths = {name: [*place.number] for name, place in found.items()}
   return {**_of_places(found), 'paths': paths}
 
 

@@ -29,7 +29,6 @@ class Target:
       of JAX.
     places: its hyperparameters by name, with numbers also if it is abstract.
     paths: by name, the path of the injected state.
-    numbers: by name, the path of the value in it.
     entries: what each hyperparameter follows, as in a record.
   """
 
@@ -46,10 +45,6 @@ class Target:
     self.places = _with_numbers(tree, places.find(_CALLER, tree))
     self.paths = {
       name: carry.spell(place.path) for name, place in self.places.items()
-    }
-    self.numbers = {
-      name: (*self.paths[name], 'hyperparams', place.key)
-      for name, place in self.places.items()
     }
     self.entries = record.entries_of(self.places)
     self._optimizers = [(*owner, 'opt_state') for owner, _ in _owners(tree)]

@@ -14,9 +14,10 @@ from checkpointing import train_step
 from checkpointing import WRAPPERS
 import flax_sched as fs
 from flax_sched import checkpoint
+from optimizer_pairs import sgd
 
 CLIP = optax.clip(1e9)
-RATES = {'cosine': COSINE, 'longer': LONGER, 'half': 0.5, 'third': 1 / 3}
+PLATEAU = fs.reduce_on_plateau(1.0, 0.5, patience=1)
 
 # What is in the chain, then and now; CLIP by that name, a rate injected.
 MOVES = [
@@ -29,12 +30,42 @@ MOVES = [
 ]
 
 
-def _state(chain, inject):
-  parts = [
-    CLIP if part == 'clip' else inject(optax.sgd, learning_rate=RATES[part])
-    for part in chain.split()
-  ]
-  return create(optax.chain(*parts))
+def _parts(inject):
+  """Injected optimizers to make chains of, and CLIP."""
+  full = fs.inject_stateful_hyperparams
+
+  def both_of(learning_rate, mult):
+    return optax.chain(optax.sgd(learning_rate), optax.scale(mult))
+
+  def around(learning_rate):
+    inner = full(optax.adam, learning_rate=PLATEAU)
+    return optax.chain(inner, optax.scale(learning_rate))
+
+  return {
+    'clip': CLIP,
+    'cosine': sgd(COSINE, inject),
+    'longer': sgd(LONGER, inject),
+    'half': sgd(0.5, inject),
+    'decay': inject(optax.add_decayed_weights, weight_decay=0.25),
+    'adam': inject(optax.adam, learning_rate=1e-3),
+    'both_longer': full(both_of, learning_rate=LONGER, mult=PLATEAU),
+    'both_cosine': full(both_of, learning_rate=COSINE, mult=PLATEAU),
+    'plateau': full(optax.adam, learning_rate=PLATEAU),
+    'around': inject(around, learning_rate=0.5),
+  }
+
+
+def _state(chain, inject=fs.inject_hyperparams):
+  """A state whose optimizer is a chain of those."""
+  parts = _parts(inject)
+  return create(optax.chain(*(parts[name] for name in chain.split())))
+
+
+def _caught(manager, target):
+  """The differences that stop a restore."""
+  with pytest.raises(checkpoint.ScheduleMismatchError) as caught:
+    checkpoint.restore(manager, target)
+  return caught.value.differences
 
 
 def _by_part(state, chain):
@@ -53,9 +84,8 @@ def test_each_goes_on_where_it_is_now(then, now, wrapper, manager):
   target = _state(now, inject)
   gone = set(then.split()) - set(now.split()) - {'clip'}
   if gone:
-    with pytest.raises(checkpoint.ScheduleMismatchError) as caught:
-      checkpoint.restore(manager, target)
-    assert [d.config for d in caught.value.differences] == [None] * len(gone)
+    found = _caught(manager, target)
+    assert [d.config for d in found] == [None] * len(gone)
     restored = checkpoint.restore(manager, target, on_change='config')
   else:
     restored = checkpoint.restore(manager, target)
@@ -72,9 +102,7 @@ def test_a_change_of_one_that_moved(choice, wrapper, manager):
   inject = WRAPPERS[wrapper]
   state = saved(manager, _state('half cosine', inject))
   target = _state('clip half longer', inject)
-  with pytest.raises(checkpoint.ScheduleMismatchError) as caught:
-    checkpoint.restore(manager, target)
-  assert [str(d) for d in caught.value.differences] == [
+  assert [str(d) for d in _caught(manager, target)] == [
     '2/learning_rate.decay_steps: checkpoint 100 -> config 200'
   ]
   rebase_steps = 1000 if choice == 'rebase' else None
@@ -96,7 +124,6 @@ def test_a_change_of_one_that_moved(choice, wrapper, manager):
 def test_one_that_is_gone_and_had_a_name_of_now(manager):
   """It is named by the whole way, and the others by their names."""
   adam = fs.inject_hyperparams(optax.adam, learning_rate=LONGER)
-  state = _state('cosine half', fs.inject_hyperparams)
   both_sgd = [
     fs.inject_hyperparams(optax.sgd, learning_rate=rate, momentum=0.5)
     for rate in (COSINE, 0.5)
@@ -104,9 +131,7 @@ def test_one_that_is_gone_and_had_a_name_of_now(manager):
   state = create(optax.chain(adam, *both_sgd))
   saved(manager, state)
   target = create(optax.chain(*both_sgd))
-  with pytest.raises(checkpoint.ScheduleMismatchError) as caught:
-    checkpoint.restore(manager, target)
-  assert [(d.name, d.config) for d in caught.value.differences] == [
+  assert [(d.name, d.config) for d in _caught(manager, target)] == [
     ('opt_state/0/hyperparams/learning_rate', None)
   ]
   restored = checkpoint.restore(manager, target, on_change='config')
@@ -116,13 +141,11 @@ def test_one_that_is_gone_and_had_a_name_of_now(manager):
 
 def test_a_memory_that_moved(manager):
   """A reactive schedule goes on with what it has seen."""
-  plateau = fs.reduce_on_plateau(1.0, 0.5, patience=1)
 
   def make(*around):
     inject = fs.inject_stateful_hyperparams
-    rates = (0.25, plateau)
-    parts = [inject(optax.sgd, learning_rate=rate) for rate in rates]
-    return create(optax.chain(*around, *parts))
+    rates = (0.25, PLATEAU)
+    return create(optax.chain(*around, *(sgd(rate, inject) for rate in rates)))
 
   state = saved(manager, make())
   restored = checkpoint.restore(manager, make(CLIP))
@@ -134,18 +157,16 @@ def test_a_memory_that_moved(manager):
 
 def test_a_record_without_paths(manager):
   """Of an earlier version: what has the same name is the same."""
-  saved(manager, _state('half cosine', fs.inject_hyperparams))
+  saved(manager, _state('half cosine'))
   manager.wait_until_finished()
   path = manager.directory / '4' / 'hyperparams' / 'metadata'
   record = json.loads(path.read_text())
   del record['paths']
   path.write_text(json.dumps(record))
-  same = _state('half cosine', fs.inject_hyperparams)
+  same = _state('half cosine')
   checkpoint.restore(manager, same)
-  moved = _state('clip half cosine', fs.inject_hyperparams)
-  with pytest.raises(checkpoint.ScheduleMismatchError) as caught:
-    checkpoint.restore(manager, moved)
-  assert {d.name for d in caught.value.differences} == {
+  moved = _state('clip half cosine')
+  assert {d.name for d in _caught(manager, moved)} == {
     '0/learning_rate',
     '1/learning_rate',
     '2/learning_rate',
@@ -154,61 +175,23 @@ def test_a_record_without_paths(manager):
 
 def test_one_more_has_no_count(manager):
   """Nobody can say how far it is."""
-  saved(manager, _state('cosine half', fs.inject_hyperparams))
-  target = _state('cosine half longer', fs.inject_hyperparams)
+  saved(manager, _state('cosine half'))
+  target = _state('cosine half longer')
   with pytest.raises(ValueError, match='no count of updates for 2/learning_r'):
     checkpoint.restore(manager, target)
 
 
-PLATEAU = fs.reduce_on_plateau(1.0, 0.5, patience=1)
-
-
-def _parts(inject):
-  """Injected optimizers to make chains of."""
-
-  def both_of(learning_rate, mult):
-    return optax.chain(optax.sgd(learning_rate), optax.scale(mult))
-
-  def around(learning_rate):
-    inner = fs.inject_stateful_hyperparams(optax.adam, learning_rate=PLATEAU)
-    return optax.chain(inner, optax.scale(learning_rate))
-
-  return {
-    'clip': CLIP,
-    'decay': inject(optax.add_decayed_weights, weight_decay=0.25),
-    'sgd': inject(optax.sgd, learning_rate=COSINE),
-    'sgd_longer': inject(optax.sgd, learning_rate=LONGER),
-    'adam': inject(optax.adam, learning_rate=1e-3),
-    'both': fs.inject_stateful_hyperparams(
-      both_of, learning_rate=LONGER, mult=PLATEAU
-    ),
-    'both_cosine': fs.inject_stateful_hyperparams(
-      both_of, learning_rate=COSINE, mult=PLATEAU
-    ),
-    'plateau': fs.inject_stateful_hyperparams(
-      optax.adam, learning_rate=PLATEAU
-    ),
-    'around': inject(around, learning_rate=0.5),
-  }
-
-
-def _chain_of(names, inject=fs.inject_hyperparams):
-  parts = _parts(inject)
-  return create(optax.chain(*(parts[name] for name in names.split())))
-
-
 def _differences(manager, target):
-  with pytest.raises(checkpoint.ScheduleMismatchError) as caught:
-    checkpoint.restore(manager, target)
-  return [str(d).partition(' -> ')[0] for d in caught.value.differences]
+  """In words, up to what the config says."""
+  return [str(d).partition(' -> ')[0] for d in _caught(manager, target)]
 
 
 @both
 def test_two_that_changed_places(wrapper, manager):
   """Of those without moments, each goes on."""
   inject = WRAPPERS[wrapper]
-  state = saved(manager, _chain_of('decay sgd', inject))
-  restored = checkpoint.restore(manager, _chain_of('sgd clip decay', inject))
+  state = saved(manager, _state('decay cosine', inject))
+  restored = checkpoint.restore(manager, _state('cosine clip decay', inject))
   assert fs.hyperparams(train_step(restored)) == fs.hyperparams(
     train_step(state)
   )
@@ -216,8 +199,8 @@ def test_two_that_changed_places(wrapper, manager):
 
 def test_which_one_is_left_is_told_by_its_kind(manager):
   """Where its schedule is another one, too."""
-  saved(manager, _chain_of('sgd adam'))
-  target = _chain_of('clip sgd_longer')
+  saved(manager, _state('cosine adam'))
+  target = _state('clip longer')
   assert _differences(manager, target) == [
     'learning_rate.decay_steps: checkpoint 100',
     '1/learning_rate: checkpoint Constant(constant=0.001)',
@@ -229,8 +212,8 @@ def test_which_one_is_left_is_told_by_its_kind(manager):
 
 def test_one_that_is_put_around(manager):
   """What has the same name inside goes on with what it remembers."""
-  state = saved(manager, _chain_of('plateau'), updates=6)
-  target = _chain_of('around')
+  state = saved(manager, _state('plateau'), updates=6)
+  target = _state('around')
   assert _differences(manager, target) == ['0/learning_rate: checkpoint none']
   restored = checkpoint.restore(manager, target, on_change='config')
   expected = fs.hyperparams(train_step(state))['learning_rate']
@@ -241,8 +224,8 @@ def test_one_that_is_put_around(manager):
 
 def test_a_name_that_another_one_has_now(manager):
   """It is gone from its own place, and new in the other."""
-  saved(manager, _chain_of('sgd both'), updates=6)
-  target = _chain_of('both_cosine sgd_longer')
+  saved(manager, _state('cosine both_longer'), updates=6)
+  target = _state('both_cosine longer')
   new, gone = _differences(manager, target)
   assert new == 'mult: checkpoint none'
   assert gone.startswith('opt_state/1/hyperparams/mult: checkpoint ReduceOnPl')
@@ -266,7 +249,7 @@ def test_slashes_in_names(manager):
 
 def test_unknown_names_are_told_the_known_ones_once(manager):
   """Those of the checkpoint and of the target."""
-  state = saved(manager, _state('half cosine', fs.inject_hyperparams))
+  state = saved(manager, _state('half cosine'))
   with pytest.raises(
     ValueError, match=r'It has 0/learning_rate, 1/learning_rate\.$'
   ):
